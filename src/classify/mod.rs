@@ -1,0 +1,1 @@
+//! Report × Playbook → Classification: keyword scan, rules in order, modifiers, explanation.

@@ -1,0 +1,1 @@
+//! Configuration: assembles the options of the parts from a file and the environment.

@@ -1,0 +1,1 @@
+//! Bytes → `Event` or a rejection that names the field: CloudEvents JSON, structured, binary and batch.

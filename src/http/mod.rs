@@ -1,0 +1,1 @@
+//! HTTP: the door, the reads, the stream.

@@ -1,0 +1,82 @@
+//! The journal: one atomic step a batch; nobody acts before it is accepted.
+//!
+//! A step holds what a batch of inputs came to: the positions consumed, the documents changed, the effects. Only effects
+//! of accepted steps leave the house. After a crash the state is exactly what the last accepted step says.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
+
+use crate::engine::{Document, Effect};
+use crate::model::Timestamp;
+
+/// What a batch of inputs came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// Counts up by one.
+    pub number: u64,
+    /// The instant of the last input in it; never before that of the step before.
+    pub at: Timestamp,
+    /// Next position of each input that can be read again (a file's line, a partition's offset).
+    pub positions: BTreeMap<SmolStr, u64>,
+    /// The documents changed, newest version each.
+    pub documents: Vec<Document>,
+    /// What shall happen, in order. The `rev` of an effect is (step number, index).
+    pub effects: Vec<Effect>,
+}
+
+/// What a journal holds when it is opened.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// The last accepted step: its number and instant. `None` for an empty journal.
+    pub last: Option<(u64, Timestamp)>,
+    /// Next positions of the inputs.
+    pub positions: BTreeMap<SmolStr, u64>,
+    /// Newest version of each live document.
+    pub documents: Vec<Document>,
+    /// Accepted steps whose effects were not yet marked as emitted, oldest first.
+    pub unemitted: Vec<Arc<Step>>,
+}
+
+/// What can go wrong, by what the caller must do.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Stop: the store may not hold what was appended. Never retried.
+    #[error("the journal cannot be trusted any more: {0}; Muster stops rather than act on what may not be kept")]
+    Fatal(String),
+    /// Another process owns the journal.
+    #[error("the data folder {path} is in use{holder}; stop that process first, or name another folder")]
+    Locked {
+        /// The folder.
+        path: String,
+        /// Who holds it, as far as known, with a leading space.
+        holder: String,
+    },
+    /// Fix the input: what is stored was written by a newer version, or is no journal.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// A journal with one writer. Both the embedded store and Kafka keep this contract.
+pub trait Journal: Send {
+    /// Reads what was accepted. Called once, before the first append.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn restore(&mut self) -> Result<Restored, Error>;
+
+    /// Appends one step, or several as one write. When it returns, all of them are accepted, durably, in order.
+    ///
+    /// # Errors
+    /// Nothing may be acted on after an error.
+    fn append(&mut self, steps: &[Arc<Step>]) -> Result<(), Error>;
+
+    /// Notes that the effects of all steps up to `number` have left the house. May be lost by a crash: effects are
+    /// delivered at least once, with stable ids and a `rev`.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn emitted(&mut self, number: u64) -> Result<(), Error>;
+}

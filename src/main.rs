@@ -1,0 +1,3 @@
+//! Subcommands and exit codes, nothing more.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The rehearsal: a seeded city that speaks only through the public doors.

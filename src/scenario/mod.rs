@@ -1,0 +1,1 @@
+//! Scenarios: the rule book as text that a dispatcher can read, run on a simulated clock.

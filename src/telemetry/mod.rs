@@ -1,0 +1,1 @@
+//! Telemetry: tracing set-up; metric names and events in one place.

@@ -1,3 +1,7 @@
 //! Subcommands and exit codes, nothing more.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    muster::cli::main()
+}

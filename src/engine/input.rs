@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::model::{Classification, Event, OrderId, Place, PostId, PostSpec, Timestamp};
+use crate::model::{Event, OrderId, PostId, PostSpec, Timestamp, Verdict};
 use crate::playbook::Playbook;
 
 /// Something that changes a decision.
@@ -23,15 +23,6 @@ pub enum Input {
     /// The shell was down, or its inputs lagged, from then until now: what fell due meanwhile is marked late through
     /// our own outage, and an all-call then needs an operator.
     Outage(Outage),
-}
-
-/// A report's place and class, reached outside the engine by the same pure code.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
-    /// Where it is.
-    pub place: Place,
-    /// What it is.
-    pub classification: Classification,
 }
 
 /// A change of the roster.

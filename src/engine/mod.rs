@@ -17,9 +17,12 @@ pub use effect::{
     AgencyMessage, Answer, Call, Callee, Effect, Notice, NoticeKind, OrderMessage, Refusal, ReportAnswer, ReportOutcome,
 };
 pub use fleet::{Duty, Fleet, Task, Unit};
-pub use input::{Delivery, DeliveryOutcome, Input, Outage, RosterChange, Verdict};
+pub use input::{Delivery, DeliveryOutcome, Input, Outage, RosterChange};
 pub use snapshot::{DOCUMENT_BYTES_MAX, Document};
 pub use timeline::{Actor, Entry, Lateness, Weighed, What};
+
+// What the engine takes from the door and from classification.
+pub use crate::model::Verdict;
 
 use crate::model::Timestamp;
 use crate::playbook::Playbook;

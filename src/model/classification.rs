@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use super::{CategoryId, PlanId, RuleId};
+use super::{CategoryId, Place, PlanId, RuleId};
 
 /// How bad, as in national emergency plans. Orders worst first: `Severity::I < Severity::IV`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -157,4 +157,13 @@ pub enum Step {
     Lowered,
     /// It matched, but another raise had used up the step, or the category may not be moved.
     Held,
+}
+
+/// A report's place and class together: what classification hands to the engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Where it is.
+    pub place: Place,
+    /// What it is.
+    pub classification: Classification,
 }

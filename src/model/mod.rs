@@ -23,7 +23,7 @@ mod text;
 mod time;
 
 pub use act::{Act, FieldAct, PositionFix};
-pub use classification::{Classification, Lane, ModifierHit, Ring, RiskClass, Severity, Step as SeverityStep};
+pub use classification::{Classification, Lane, ModifierHit, Ring, RiskClass, Severity, Step as SeverityStep, Verdict};
 pub use command::{Command, CommandKind};
 pub use event::{Body, Digest, Event, Meta};
 pub use ids::{

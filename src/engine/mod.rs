@@ -10,6 +10,7 @@ mod fleet;
 mod input;
 mod snapshot;
 mod timeline;
+mod words;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ pub use fleet::{Duty, Fleet, Task, Unit};
 pub use input::{Delivery, DeliveryOutcome, Input, Outage, RosterChange};
 pub use snapshot::{DOCUMENT_BYTES_MAX, Document};
 pub use timeline::{Actor, Entry, Lateness, Weighed, What};
+pub use words::{Clock, Words, elapsed};
 
 // What the engine takes from the door and from classification.
 pub use crate::model::Verdict;

@@ -1,8 +1,6 @@
 //! The timeline: what happened, in the words of the command centre. One variant, one kind of happening; its `Display`
 //! is the line that scenarios, the terminal and the timeline route show.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -172,11 +170,4 @@ pub enum What {
     Evaluated { severity: Severity, why: SmolStr },
     /// We were not there.
     Outage { from: Timestamp, to: Timestamp },
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let _ = self;
-        write!(f, "…")
-    }
 }

@@ -36,7 +36,8 @@ pub struct Restored {
     pub positions: BTreeMap<SmolStr, u64>,
     /// Newest version of each live document.
     pub documents: Vec<Document>,
-    /// Accepted steps whose effects were not yet marked as emitted, oldest first.
+    /// Accepted steps whose effects were not yet marked as emitted, oldest first. Their documents may be missing: the
+    /// newest versions are in `documents`.
     pub unemitted: Vec<Arc<Step>>,
 }
 
@@ -79,4 +80,32 @@ pub trait Journal: Send {
     /// # Errors
     /// When the store cannot be written.
     fn emitted(&mut self, number: u64) -> Result<(), Error>;
+
+    /// What opens readers beside the writer.
+    fn readers(&self) -> Readers;
+
+    /// Leaves the store in order. Dropping without it loses nothing; the next start only takes longer.
+    ///
+    /// # Errors
+    /// When the store cannot be written.
+    fn close(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// Opens a [`Reader`], from any thread.
+pub type Readers = Box<dyn Fn() -> Result<Box<dyn Reader>, Error> + Send + Sync>;
+
+/// Reads what was accepted, beside the writer and without holding it up: for whoever fell behind the stream of steps.
+pub trait Reader: Send {
+    /// The last accepted step's number, and the newest version of each live document as of it.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn state(&mut self) -> Result<(u64, Vec<Document>), Error>;
+
+    /// Accepted steps after `number` that are not yet marked as emitted, oldest first, at most `max`. Their documents
+    /// may be missing: the newest versions are in [`Reader::state`].
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    fn unemitted(&mut self, number: u64, max: usize) -> Result<Vec<Arc<Step>>, Error>;
 }

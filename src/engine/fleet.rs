@@ -3,14 +3,23 @@
 //! A post has one active assignment and up to `queue_max` waiting behind it; status belongs to the assignment, not to the
 //! post. The fleet is a derived view: duty and roster come from post documents, tasks from order documents, positions
 //! from the field (they change no document; after a restart they are heard anew).
+//!
+//! Three small indexes stand beside the posts: orders to posts (acts name an order), areas to the posts that cover them
+//! (minimum cover is asked at every pick), and the grid (near ones first). Whatever changes a post passes through one
+//! door that keeps all three, so they never disagree.
+//!
+//! Where a post counts as being: at its last fix if that is fresh, else where it stands on scene, else at its base.
+//! Idle means free to be sent at no loss: without any task, or with nothing but a drill or a move-up, which both
+//! end at once when something real happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use crate::model::{
-    AreaId, Lane, LocalTime, OrderId, OrderState, Position, PostId, PostSpec, Role, Severity, Timestamp,
+    AreaId, IncidentId, Kind, Lane, LocalTime, Millis, OrderId, OrderState, Position, PostId, PostSpec, Role, Severity,
+    Timestamp,
 };
 use crate::playbook::Playbook;
 
@@ -50,6 +59,8 @@ pub struct Task {
     pub target: Position,
     /// Whether the incident it serves has already lost a post to a more urgent one: then it is not robbed again.
     pub robbed: bool,
+    /// A move-up: the area it covers meanwhile instead of its own.
+    pub covers: Option<AreaId>,
 }
 
 /// A post with what it is doing.
@@ -65,10 +76,47 @@ pub struct Unit {
     pub tasks: Vec<Task>,
 }
 
+/// Where a post counts as being.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Whereabouts {
+    /// The point.
+    pub position: Position,
+    /// How it is known.
+    pub known_by: KnownBy,
+}
+
+/// How a post's position is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KnownBy {
+    /// A fresh fix.
+    Fix,
+    /// It stands on scene.
+    Scene,
+    /// It stays at its base or fixed point by nature.
+    Base,
+    /// It counts at its base because its last fix is too old, or because it moves and never sent one.
+    StaleAtBase,
+}
+
+/// What became of a post when one of its orders ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Released {
+    /// The post.
+    pub post: PostId,
+    /// The task that ended.
+    pub task: Task,
+    /// The waiting order that became the active one by it.
+    pub promoted: Option<OrderId>,
+}
+
 /// Every post of the command area.
 #[derive(Clone, Debug, Default)]
 pub struct Fleet {
-    units: BTreeMap<PostId, Unit>,
+    ids: BTreeMap<PostId, usize>,
+    units: Vec<Option<Unit>>,
+    free: Vec<usize>,
+    orders: BTreeMap<OrderId, usize>,
+    covering: BTreeMap<AreaId, BTreeSet<usize>>,
 }
 
 impl Fleet {
@@ -82,27 +130,205 @@ impl Fleet {
         fleet
     }
 
+    // In
+
     /// Adds a post, or replaces its spec with its state kept.
     pub fn put(&mut self, spec: PostSpec) {
+        if let Some(&slot) = self.ids.get(&spec.id) {
+            return self.change(slot, |unit| unit.spec = spec);
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.units.push(None);
+            self.units.len() - 1
+        });
         let unit = Unit { spec, duty: Duty::default(), fix: None, tasks: Vec::new() };
-        self.units.entry(unit.spec.id.clone()).and_modify(|u| u.spec = unit.spec.clone()).or_insert(unit);
+        self.ids.insert(unit.spec.id.clone(), slot);
+        self.enter(slot, unit);
     }
+
+    /// Takes a post out of the roster, with what it was doing.
+    pub fn remove(&mut self, post: &PostId) -> Option<Unit> {
+        self.ids.remove(post).map(|slot| self.leave(slot))
+    }
+
+    /// Sets whether a post can be sent. False when there is no such post.
+    pub fn set_duty(&mut self, post: &PostId, duty: Duty) -> bool {
+        self.on_post(post, |unit| unit.duty = duty).is_some()
+    }
+
+    /// Hears where a post is. A fix from the future counts as one of `now`, so that a wrong clock cannot keep it fresh;
+    /// an older fix than the one known is not taken. Returns whether it was taken.
+    pub fn fix(&mut self, post: &PostId, position: Position, fixed_at: Timestamp, now: Timestamp) -> bool {
+        let fixed_at = fixed_at.min(now);
+        let take = |unit: &mut Unit| {
+            let newer = unit.fix.is_none_or(|(_, known)| known <= fixed_at);
+            if newer {
+                unit.fix = Some((position, fixed_at));
+            }
+            newer
+        };
+        position.is_valid() && self.on_post(post, take).unwrap_or(false)
+    }
+
+    /// Gives a post a task behind those it has. Returns how many stand before it (0: it is the active one), or `None`
+    /// when there is no such post. The bound of the queue is kept by whoever chooses.
+    pub fn assign(&mut self, post: &PostId, task: Task) -> Option<usize> {
+        let slot = *self.ids.get(post)?;
+        self.orders.insert(task.order.clone(), slot);
+        self.change(slot, |unit| unit.tasks.push(task));
+        self.unit(slot).map(|unit| unit.tasks.len() - 1)
+    }
+
+    /// Puts a task in the place of another one of the same post, which is returned: pre-emption, with the queue kept.
+    pub fn replace(&mut self, order: &OrderId, task: Task) -> Option<Task> {
+        let slot = self.orders.remove(order)?;
+        self.orders.insert(task.order.clone(), slot);
+        self.change(slot, |unit| {
+            let held = unit.tasks.iter_mut().find(|t| t.order == *order)?;
+            Some(std::mem::replace(held, task))
+        })
+    }
+
+    /// Ends a task, whatever its end was; the next waiting one becomes active.
+    pub fn release(&mut self, order: &OrderId) -> Option<Released> {
+        let slot = self.orders.remove(order)?;
+        self.change(slot, |unit| {
+            let held = unit.tasks.iter().position(|t| t.order == *order)?;
+            let task = unit.tasks.remove(held);
+            let promoted = if held == 0 { unit.tasks.first().map(|t| t.order.clone()) } else { None };
+            Some(Released { post: unit.spec.id.clone(), task, promoted })
+        })
+    }
+
+    /// Notes how far an order has come. False when no post holds it.
+    pub fn set_state(&mut self, order: &OrderId, state: OrderState) -> bool {
+        self.on_order(order, |task| task.state = state)
+    }
+
+    /// Notes where an order leads now, after its place was corrected. False when no post holds it.
+    pub fn set_target(&mut self, order: &OrderId, target: Position) -> bool {
+        self.on_order(order, |task| task.target = target)
+    }
+
+    /// Notes what an incident has become, on all its tasks.
+    pub fn update_incident(&mut self, incident: &IncidentId, severity: Severity, lane: Lane, robbed: bool) {
+        let of = |n| OrderId { incident: incident.clone(), n };
+        let orders: Vec<OrderId> = self.orders.range(of(0)..=of(u32::MAX)).map(|(order, _)| order.clone()).collect();
+        for order in orders {
+            self.on_order(&order, |task| (task.severity, task.lane, task.robbed) = (severity, lane, robbed));
+        }
+    }
+
+    // Look
 
     /// A post by its id.
     #[must_use]
     pub fn get(&self, post: &PostId) -> Option<&Unit> {
-        self.units.get(post)
+        self.ids.get(post).and_then(|&slot| self.unit(slot))
+    }
+
+    /// The post that holds an order, and the task.
+    #[must_use]
+    pub fn holder(&self, order: &OrderId) -> Option<(&Unit, &Task)> {
+        let unit = self.unit(*self.orders.get(order)?)?;
+        unit.tasks.iter().find(|t| t.order == *order).map(|task| (unit, task))
     }
 
     /// Every post, by id.
     pub fn iter(&self) -> impl Iterator<Item = &Unit> {
-        self.units.values()
+        self.ids.values().filter_map(|&slot| self.unit(slot))
     }
 
-    /// Idle posts on duty in an area: what its minimum cover counts.
+    /// How many posts there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are no posts.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// Assignments that wait behind the active one.
+    #[must_use]
+    pub fn queue_len(&self, post: &PostId) -> usize {
+        self.get(post).map_or(0, |unit| unit.tasks.len().saturating_sub(1))
+    }
+
+    /// Idle posts on duty that cover an area: its own and those that moved up, without its own that moved away.
     #[must_use]
     pub fn cover(&self, area: &AreaId, local: LocalTime) -> usize {
-        self.units.values().filter(|u| &u.spec.area == area && u.is_on_duty(local) && u.tasks.is_empty()).count()
+        let covers = |slot: &&usize| self.unit(**slot).is_some_and(|unit| unit.is_on_duty(local) && unit.is_idle());
+        self.covering.get(area).map_or(0, |slots| slots.iter().filter(covers).count())
+    }
+
+    // The one door
+
+    fn unit(&self, slot: usize) -> Option<&Unit> {
+        self.units.get(slot).and_then(Option::as_ref)
+    }
+
+    fn on_post<R>(&mut self, post: &PostId, change: impl FnOnce(&mut Unit) -> R) -> Option<R> {
+        let slot = *self.ids.get(post)?;
+        Some(self.change(slot, change))
+    }
+
+    fn on_order(&mut self, order: &OrderId, change: impl FnOnce(&mut Task)) -> bool {
+        let Some(&slot) = self.orders.get(order) else { return false };
+        self.change(slot, |unit| unit.tasks.iter_mut().find(|t| t.order == *order).map(change)).is_some()
+    }
+
+    /// Changes a post and keeps the indexes.
+    fn change<R>(&mut self, slot: usize, change: impl FnOnce(&mut Unit) -> R) -> R {
+        let unit = self.units[slot].as_mut().expect("ids and orders name posts that exist");
+        let before = unit.covers().clone();
+        let result = change(unit);
+        let after = unit.covers().clone();
+        if before != after {
+            self.uncover(&before, slot);
+            self.covering.entry(after).or_default().insert(slot);
+        }
+        result
+    }
+
+    fn enter(&mut self, slot: usize, unit: Unit) {
+        self.covering.entry(unit.covers().clone()).or_default().insert(slot);
+        self.units[slot] = Some(unit);
+    }
+
+    fn leave(&mut self, slot: usize) -> Unit {
+        let unit = self.units[slot].take().expect("ids name posts that exist");
+        self.free.push(slot);
+        self.uncover(unit.covers(), slot);
+        for task in &unit.tasks {
+            self.orders.remove(&task.order);
+        }
+        unit
+    }
+
+    fn uncover(&mut self, area: &AreaId, slot: usize) {
+        if let Some(slots) = self.covering.get_mut(area) {
+            slots.remove(&slot);
+            if slots.is_empty() {
+                self.covering.remove(area);
+            }
+        }
+    }
+}
+
+impl Task {
+    /// Whether it ends at once, at no loss, when something real happens: a drill or a move-up.
+    #[must_use]
+    pub fn gives_way(&self) -> bool {
+        self.drill || self.covers.is_some()
+    }
+
+    /// Whether the post stands there.
+    #[must_use]
+    pub fn is_on_scene(&self) -> bool {
+        matches!(self.state, OrderState::OnScene | OrderState::FirstReport)
     }
 }
 
@@ -114,6 +340,40 @@ impl Unit {
             Duty::ByHours => self.spec.hours.contains(local.minute),
             Duty::On | Duty::EndsAfterClearing => true,
             Duty::Off | Duty::OutOfService(_) => false,
+        }
+    }
+
+    /// Whether it can be sent at no loss: no task, or nothing but what gives way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.tasks.iter().all(Task::gives_way) && self.duty != Duty::EndsAfterClearing
+    }
+
+    /// The area whose cover it counts for.
+    #[must_use]
+    pub fn covers(&self) -> &AreaId {
+        self.tasks.iter().find_map(|task| task.covers.as_ref()).unwrap_or(&self.spec.area)
+    }
+
+    /// Where it counts as being: its fix if that is younger than `stale`, else where it stands on scene, else its base.
+    #[must_use]
+    pub fn whereabouts(&self, now: Timestamp, stale: Millis) -> Whereabouts {
+        if let Some((position, fixed_at)) = self.fix
+            && now.since(fixed_at) < stale
+        {
+            return Whereabouts { position, known_by: KnownBy::Fix };
+        }
+        self.resting()
+    }
+
+    /// Where it counts as being without a fresh fix.
+    fn resting(&self) -> Whereabouts {
+        match self.tasks.first().filter(|task| task.is_on_scene()) {
+            Some(task) => Whereabouts { position: task.target, known_by: KnownBy::Scene },
+            None if self.fix.is_some() || self.spec.kind == Kind::Patrol => {
+                Whereabouts { position: self.spec.base, known_by: KnownBy::StaleAtBase }
+            }
+            None => Whereabouts { position: self.spec.base, known_by: KnownBy::Base },
         }
     }
 }

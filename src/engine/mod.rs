@@ -8,8 +8,10 @@
 mod effect;
 mod fleet;
 mod input;
+pub mod linkage;
 mod snapshot;
 mod timeline;
+pub mod wheel;
 mod words;
 
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 pub use effect::{
     AgencyMessage, Answer, Call, Callee, Effect, Notice, NoticeKind, OrderMessage, Refusal, ReportAnswer, ReportOutcome,
 };
-pub use fleet::{Duty, Fleet, Task, Unit};
+pub use fleet::{Duty, Fleet, KnownBy, Released, Task, Unit, Whereabouts};
 pub use input::{Delivery, DeliveryOutcome, Input, Outage, RosterChange};
 pub use snapshot::{DOCUMENT_BYTES_MAX, Document};
 pub use timeline::{Actor, Entry, Lateness, Weighed, What};

@@ -117,6 +117,8 @@ impl Default for Travel {
 pub struct Cost {
     /// Taking a post from a task of severity I, II, III, IV.
     pub task_s: [f64; 4],
+    /// How long a task of severity I, II, III, IV presumably still takes: what an order that waits behind it waits.
+    pub task_remaining_s: [f64; 4],
     /// Each post by which the pick leaves its area under its minimum cover.
     pub cover_s: f64,
     /// Coming from another county.
@@ -133,6 +135,7 @@ impl Default for Cost {
     fn default() -> Self {
         Self {
             task_s: [1200.0, 600.0, 300.0, 120.0],
+            task_remaining_s: [3600.0, 2400.0, 1500.0, 900.0],
             cover_s: 90.0,
             mutual_aid_s: 60.0,
             leave_site_s: 240.0,

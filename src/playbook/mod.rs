@@ -6,13 +6,21 @@
 //! index), and the result, [`Playbook`], which nothing can change. A playbook is swapped whole: an incident keeps the plan
 //! that opened it, and every decision stores the hash of the playbook that made it.
 
+mod text;
+
+mod check;
+
+mod compile;
+
 mod areas;
 mod plans;
+mod problem;
+mod roster;
 mod rules;
 mod settings;
 mod taxonomy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
@@ -21,6 +29,7 @@ pub use areas::{Area, Areas, County, Neighbour, Site, Township, Zone};
 pub use plans::{
     Anchor, Limit, Linkage, Mark, Milestone, NeedRow, OnMiss, Plan, RingWord, Scope, Subscription, covers,
 };
+pub use problem::Problem;
 pub use rules::{Keywords, Modifier, ModifierEffect, Reading, Rule, When};
 pub use settings::{Agency, Barrier, Cost, Disposition, Folding, Head, Limits, Rings, Rush, Source, Travel};
 pub use taxonomy::{Category, LateAction, LateRule, MatchMode, Matching, Taxonomy};
@@ -44,8 +53,11 @@ pub struct Playbook {
     pub modifiers: Vec<Modifier>,
     /// Keyword groups, in the order of the file.
     pub keywords: Vec<Keywords>,
-    /// By id, with their needs filled in.
+    /// Those of the set in force and of the set `general`, by id, with their needs filled in. Plans of different sets may
+    /// have one id, so that rules name a plan and `[playbook] set` says which of its forms is meant.
     pub plans: BTreeMap<PlanId, Arc<Plan>>,
+    /// Every set some plan belongs to.
+    pub sets: BTreeSet<SmolStr>,
     /// Places.
     pub areas: Areas,
     /// Minutes of the rings.
@@ -79,5 +91,46 @@ impl Playbook {
         let name = source.as_str();
         let prefixes = (0..=name.len()).rev().filter(|&end| name.is_char_boundary(end));
         prefixes.filter_map(|end| self.sources.get(&name[..end])).next()
+    }
+}
+
+/// The smallest playbook that has one of everything, for the tests of the core.
+#[cfg(test)]
+pub(crate) fn minimal() -> Playbook {
+    Playbook::load(&minimal_files()).unwrap_or_else(|problems| {
+        panic!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+    })
+}
+
+/// The files of [`minimal`], for tests that change a line of it.
+#[cfg(test)]
+pub(crate) fn minimal_files() -> Vec<(String, String)> {
+    [
+        ("categories.toml", include_str!("../../tests/playbooks/minimal/categories.toml")),
+        ("places.toml", include_str!("../../tests/playbooks/minimal/places.toml")),
+        ("playbook.toml", include_str!("../../tests/playbooks/minimal/playbook.toml")),
+    ]
+    .map(|(name, text)| (name.to_owned(), text.to_owned()))
+    .to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minimal_playbook_loads_and_inherits() {
+        let playbook = minimal();
+        assert_eq!((playbook.hash.len(), playbook.head.command_area.as_str()), (12, "9900"));
+        let panel = &playbook.taxonomy.categories["safety/alarm/panel"];
+        assert_eq!(
+            (panel.family.as_str(), panel.class.as_str(), panel.risk.as_str()),
+            ("safety/fire", "safety/alarm", "safety")
+        );
+        assert_eq!(playbook.taxonomy.categories["safety/fire/structure"].family, "safety/fire");
+        assert!(playbook.taxonomy.categories["safety/violence/knife"].trigger_at_once);
+        assert_eq!(playbook.plans["rapid-response"].needs.len(), 3);
+        assert_eq!((playbook.posts.len(), playbook.teams.len()), (9, 20));
+        assert_eq!(playbook.areas.default_vintage, "new-2026");
     }
 }

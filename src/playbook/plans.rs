@@ -23,8 +23,8 @@ pub struct Plan {
     /// What people call it.
     #[serde(default)]
     pub title: SmolStr,
-    /// The ready-made set it belongs to, such as `by-place`.
-    #[serde(default)]
+    /// The ready-made set it belongs to, such as `by-place`; default `general`, which is always in force.
+    #[serde(default = "general")]
     pub set: SmolStr,
     /// Begins with a verification mark; a post is ordered only after confirmation or when that mark lapses.
     #[serde(default)]
@@ -35,8 +35,9 @@ pub struct Plan {
     /// Which posts are asked for. Every plan but a mediation plan needs one.
     #[serde(default)]
     pub linkage: Option<LinkageId>,
-    /// The needs of the linkage, put in when the playbook is compiled.
-    #[serde(default, skip_deserializing)]
+    /// The needs of the linkage, put in when the playbook is compiled; refused in its text. They travel with the plan into
+    /// an incident's document, which has no playbook beside it.
+    #[serde(default)]
     pub needs: Vec<NeedRow>,
     /// Who owns the incident at first, by severity. Default: I city, II county, III township, IV village.
     #[serde(default = "default_owner")]
@@ -223,6 +224,9 @@ pub enum OnMiss {
     Supervise,
 }
 
+fn general() -> SmolStr {
+    super::compile::GENERAL_SET.into()
+}
 fn yes() -> bool {
     true
 }

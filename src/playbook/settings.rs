@@ -25,6 +25,9 @@ pub struct Head {
     pub set: SmolStr,
     /// The plan for incidents at an unknown place, whose marks must hold one with milestone `located`.
     pub unknown_place_plan: PlanId,
+    /// The vintage a township code without one is read in. Needed only where there are tables of several.
+    #[serde(default)]
+    pub vintage: Option<SmolStr>,
 }
 
 /// `[rings]`: how fast a place must be reached.

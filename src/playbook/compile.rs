@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::problem::{Problem, Problems};
 use super::text::{ClassText, Entry, ItemText, Text};
-use super::{Areas, Category, Plan, Playbook, Taxonomy, roster};
+use super::{Areas, Automaton, Category, Condition, Keywords, Plan, Playbook, Taxonomy, roster};
 use crate::model::CategoryId;
 
 /// The set whose plans are in force beside whichever other.
@@ -72,15 +72,19 @@ impl Playbook {
             zones: values(text.zones).collect(),
             neighbours: values(text.neighbours).collect(),
         };
+        let keywords: Vec<Keywords> = values(text.keywords).collect();
         Self {
             posts: roster::posts(&text.posts, &text.post_blocks, &areas.areas),
             teams: roster::teams(&text.teams, &areas.areas),
             hash,
             zone,
             taxonomy,
+            automaton: Automaton::of(&keywords),
+            rule_conditions: text.rules.iter().map(|r| Condition::of(&r.when, &keywords)).collect(),
             rules: values(text.rules).collect(),
+            modifier_conditions: text.modifiers.iter().map(|m| Condition::of(&m.when, &keywords)).collect(),
             modifiers: values(text.modifiers).collect(),
-            keywords: values(text.keywords).collect(),
+            keywords,
             plans,
             sets,
             areas,

@@ -12,6 +12,9 @@ mod check;
 
 mod compile;
 
+mod conditions;
+mod keywords;
+
 mod areas;
 mod plans;
 mod problem;
@@ -26,6 +29,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 pub use areas::{Area, Areas, County, Neighbour, Site, Township, Zone};
+pub use conditions::{Condition, Mask, Masked};
+pub use keywords::{Automaton, GROUPS_MAX, Hits};
 pub use plans::{
     Anchor, Limit, Linkage, Mark, Milestone, NeedRow, OnMiss, Plan, RingWord, Scope, Subscription, covers,
 };
@@ -53,6 +58,12 @@ pub struct Playbook {
     pub modifiers: Vec<Modifier>,
     /// Keyword groups, in the order of the file.
     pub keywords: Vec<Keywords>,
+    /// What [`Playbook::keyword_hits`] asks.
+    pub automaton: Automaton,
+    /// The conditions of `rules`, compiled, in the same order.
+    pub rule_conditions: Vec<Condition>,
+    /// The conditions of `modifiers`, compiled, in the same order.
+    pub modifier_conditions: Vec<Condition>,
     /// Those of the set in force and of the set `general`, by id, with their needs filled in. Plans of different sets may
     /// have one id, so that rules name a plan and `[playbook] set` says which of its forms is meant.
     pub plans: BTreeMap<PlanId, Arc<Plan>>,
@@ -85,6 +96,12 @@ pub struct Playbook {
 }
 
 impl Playbook {
+    /// Which keyword groups a text speaks of, by their number in [`Playbook::keywords`].
+    #[must_use]
+    pub fn keyword_hits(&self, text: &str) -> Hits {
+        self.automaton.scan(text)
+    }
+
     /// What is known of a producer: the entry with the longest prefix of its name.
     #[must_use]
     pub fn source(&self, source: &SourceId) -> Option<&Source> {

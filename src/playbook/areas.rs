@@ -131,4 +131,15 @@ pub struct Areas {
     pub neighbours: Vec<Neighbour>,
     /// The vintage a code without one is read in.
     pub default_vintage: SmolStr,
+    /// The grid by which a point is looked up.
+    pub(super) index: super::locate::Index,
+}
+
+impl Areas {
+    /// Builds the grid; needed after every change of the lists.
+    #[must_use]
+    pub fn indexed(mut self) -> Self {
+        self.index = super::locate::Index::of(&self);
+        self
+    }
 }

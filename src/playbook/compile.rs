@@ -71,7 +71,9 @@ impl Playbook {
             sites: values(text.sites).map(|s| (s.id.clone(), s)).collect(),
             zones: values(text.zones).collect(),
             neighbours: values(text.neighbours).collect(),
-        };
+            ..Areas::default()
+        }
+        .indexed();
         let keywords: Vec<Keywords> = values(text.keywords).collect();
         Self {
             posts: roster::posts(&text.posts, &text.post_blocks, &areas.areas),

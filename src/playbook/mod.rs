@@ -15,6 +15,8 @@ mod compile;
 mod conditions;
 mod keywords;
 
+mod locate;
+
 mod areas;
 mod plans;
 mod problem;

@@ -3,11 +3,17 @@
 //! A step holds what a batch of inputs came to: the positions consumed, the documents changed, the effects. Only effects
 //! of accepted steps leave the house. After a crash the state is exactly what the last accepted step says.
 
+mod memory;
+mod sqlite;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
+
+pub use memory::{Memory, Store};
+pub use sqlite::{JournalOptions, Sqlite, SqliteReader, open_read_only};
 
 use crate::engine::{Document, Effect};
 use crate::model::Timestamp;
@@ -32,6 +38,8 @@ pub struct Step {
 pub struct Restored {
     /// The last accepted step: its number and instant. `None` for an empty journal.
     pub last: Option<(u64, Timestamp)>,
+    /// When the last owner was last seen alive: at or after the last step, and before any outage.
+    pub alive: Option<Timestamp>,
     /// Next positions of the inputs.
     pub positions: BTreeMap<SmolStr, u64>,
     /// Newest version of each live document.
@@ -74,12 +82,12 @@ pub trait Journal: Send {
     /// Nothing may be acted on after an error.
     fn append(&mut self, steps: &[Arc<Step>]) -> Result<(), Error>;
 
-    /// Notes that the effects of all steps up to `number` have left the house. May be lost by a crash: effects are
-    /// delivered at least once, with stable ids and a `rev`.
+    /// Notes that the effects of all steps up to `emitted` have left the house, and that we were alive at `alive`. May
+    /// be lost by a crash: effects are delivered at least once, with stable ids and a `rev`.
     ///
     /// # Errors
     /// When the store cannot be written.
-    fn emitted(&mut self, number: u64) -> Result<(), Error>;
+    fn note(&mut self, emitted: u64, alive: Timestamp) -> Result<(), Error>;
 
     /// What opens readers beside the writer.
     fn readers(&self) -> Readers;

@@ -139,6 +139,15 @@ impl Clock {
         }
     }
 
+    /// What a span of real time is on this clock; `None` when somebody drives it.
+    #[must_use]
+    pub fn span(&self, real: Duration) -> Option<Millis> {
+        match &self.0.kind {
+            Kind::Running { factor, .. } => Some(Millis(scale(real, *factor).unsigned_abs())),
+            Kind::Driven { .. } => None,
+        }
+    }
+
     /// Never before `last` again: where the clock is behind it, time runs on from there.
     pub fn run_on_from(&self, last: Timestamp) {
         match &self.0.kind {

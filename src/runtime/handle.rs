@@ -37,9 +37,6 @@ pub enum SubmitError {
         /// In so long.
         retry_after: Millis,
     },
-    /// Come again: what was accepted before is still being read back.
-    #[error("not ready: the state is being restored")]
-    Restoring,
     /// This process will answer nothing more. What was submitted may or may not have been kept: submit it again
     /// elsewhere or later, under the same source and id.
     #[error("stopped: {reason}")]
@@ -126,6 +123,8 @@ pub(super) struct Shared {
     /// How far effects have left the house, as the deliverers say.
     pub emitted: AtomicU64,
     pub outage: Mutex<Option<Outage>>,
+    /// Who waits until nothing is left to do.
+    pub settling: Mutex<Vec<oneshot::Sender<Option<Timestamp>>>>,
     pub readers: Readers,
 }
 
@@ -133,6 +132,8 @@ pub(super) struct Shared {
 pub(super) struct Work {
     pub input: Input,
     pub lane: Lane,
+    /// When it was received; stamped as it enters the queue, unless that was done elsewhere.
+    pub received: Option<Timestamp>,
     pub bytes: usize,
     pub reply: Option<oneshot::Sender<Answer>>,
 }
@@ -140,6 +141,9 @@ pub(super) struct Work {
 impl Item for Work {
     fn lane(&self) -> Lane {
         self.lane
+    }
+    fn received(&self) -> Timestamp {
+        self.received.unwrap_or_default()
     }
     fn bytes(&self) -> usize {
         self.bytes
@@ -149,30 +153,30 @@ impl Item for Work {
 impl Handle {
     // In
 
-    /// Submits an event that has just been received: stamps its receipt, judges it for its lane, and puts it into the
+    /// Submits an event that has just been received: judges it for its lane, stamps its receipt and puts it into the
     /// queue before it returns. Await the result, or [`Answering::wait`] for it.
     pub fn submit(&self, mut event: Event) -> Answering {
         event.received = self.now();
-        self.submit_received(event)
+        self.enqueue_one(self.work(event, None))
     }
 
     /// Submits an event whose receipt was stamped elsewhere (by a broker, by another centre). A receipt in our future
     /// counts as now.
     pub fn submit_received(&self, event: Event) -> Answering {
-        self.enqueue(vec![self.work(event)]).pop().unwrap_or_else(|| self.gone())
+        let received = event.received;
+        self.enqueue_one(self.work(event, Some(received)))
     }
 
     /// Submits several events as one: admitted one by one, in order, under one lock; an answer for each.
     pub fn submit_many(&self, events: Vec<Event>) -> Vec<Answering> {
         let received = self.now();
-        let stamped = events.into_iter().map(|event| self.work(Event { received, ..event }));
+        let stamped = events.into_iter().map(|event| self.work(Event { received, ..event }, None));
         self.enqueue(stamped.collect())
     }
 
     /// Submits what is no event: a roster change, another playbook, the outcome of a delivery. Never waits behind a flood.
     pub fn apply(&self, input: Input) -> Answering {
-        let work = Work { input, lane: Lane::BottomLine, bytes: 0, reply: None };
-        self.enqueue(vec![work]).pop().unwrap_or_else(|| self.gone())
+        self.enqueue_one(Work { input, lane: Lane::BottomLine, received: None, bytes: 0, reply: None })
     }
 
     /// Tells that every effect of the steps up to `number` has left the house, or needs not.
@@ -198,6 +202,7 @@ impl Handle {
 
     /// Takes nothing in any more. The shard finishes what waits, closes the journal and ends.
     pub fn close(&self) {
+        self.shared.queue.close();
         self.shared.phase.send_if_modified(|phase| {
             let open = matches!(phase, Phase::Restoring | Phase::Ready);
             if open {
@@ -205,7 +210,7 @@ impl Handle {
             }
             open
         });
-        self.shared.queue.close();
+        self.shared.queue.ring();
     }
 
     // Out
@@ -266,6 +271,34 @@ impl Handle {
         self.until(|phase| matches!(phase, Phase::Stopped { .. })).await
     }
 
+    /// Waits until nothing is left to do at this instant: all that waits is stepped, all that is due has fired. The next
+    /// instant at which something falls due. For whoever drives the clock; on a clock that runs it is a snapshot.
+    ///
+    /// # Errors
+    /// When the shard has stopped.
+    pub async fn settled(&self) -> Result<Option<Timestamp>, SubmitError> {
+        self.settling().await.map_err(|_| self.shared.stopped())
+    }
+
+    /// As [`Handle::settled`], on this thread. Not to be called on a thread of the async runtime.
+    ///
+    /// # Errors
+    /// When the shard has stopped.
+    pub fn settled_blocking(&self) -> Result<Option<Timestamp>, SubmitError> {
+        self.settling().blocking_recv().map_err(|_| self.shared.stopped())
+    }
+
+    fn settling(&self) -> oneshot::Receiver<Option<Timestamp>> {
+        let (tell, told) = oneshot::channel();
+        let mut settling = self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(*self.shared.phase.borrow(), Phase::Stopped { .. }) {
+            settling.push(tell);
+        }
+        drop(settling);
+        self.shared.queue.ring();
+        told
+    }
+
     async fn until(&self, is: impl FnMut(&Phase) -> bool) -> Phase {
         let mut phase = self.phase();
         let seen = phase.wait_for(is).await.map(|p| p.clone());
@@ -282,7 +315,7 @@ impl Handle {
 
     // Inside
 
-    fn work(&self, event: Event) -> Work {
+    fn work(&self, event: Event, received: Option<Timestamp>) -> Work {
         let (lane, verdict) = match &event.body {
             Body::Report(_) => {
                 let verdict = (self.shared.sorter)(&self.shared.playbook.load(), &event);
@@ -292,7 +325,13 @@ impl Handle {
             Body::Act(_) | Body::Command(_) => (Lane::BottomLine, None),
         };
         let bytes = bytes_of(&event);
-        Work { input: Input::Event(Box::new(event), verdict.map(Box::new)), lane, bytes, reply: None }
+        let input = Input::Event(Box::new(event), verdict.map(Box::new));
+        Work { input, lane, received, bytes, reply: None }
+    }
+
+    fn enqueue_one(&self, work: Work) -> Answering {
+        let refused = || Answering { state: State::Refused(self.shared.stopped()), shared: Arc::clone(&self.shared) };
+        self.enqueue(vec![work]).pop().unwrap_or_else(refused)
     }
 
     fn enqueue(&self, mut works: Vec<Work>) -> Vec<Answering> {
@@ -303,7 +342,10 @@ impl Handle {
             answers.push(Answering { state: State::Waiting(answer), shared: Arc::clone(&self.shared) });
         }
         let lagging = self.lagging();
-        let refused = self.shared.queue.push_if(works, |work| lagging.is_none_or(|lane| work.lane < lane));
+        let refused = self.shared.queue.push(works, |work| {
+            work.received.get_or_insert_with(|| self.now());
+            lagging.is_none_or(|lane| work.lane < lane)
+        });
         for (index, full) in refused {
             let error = match full {
                 Full::Lane => SubmitError::Busy { retry_after: self.shared.options.retry_after },
@@ -325,10 +367,6 @@ impl Handle {
             _ if behind > ordinary => Some(Lane::Ordinary),
             _ => None,
         }
-    }
-
-    fn gone(&self) -> Answering {
-        Answering { state: State::Refused(self.shared.stopped()), shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -353,11 +391,17 @@ impl Shared {
             last: Mutex::new((0, Timestamp(0))),
             emitted: AtomicU64::new(0),
             outage: Mutex::new(None),
+            settling: Mutex::new(Vec::new()),
             options,
             clock,
             sorter,
             readers,
         }
+    }
+
+    /// The last accepted step is this.
+    pub fn accepted(&self, number: u64, at: Timestamp) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (number, at);
     }
 
     /// Why nothing is taken in or answered any more.

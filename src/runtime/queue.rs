@@ -4,18 +4,24 @@
 //! bottom-line work only at 100 %. What is taken out together is ordered by lane, in order of arrival within a lane; so
 //! no bottom-line input ever waits behind an ordinary one, and under a flood it waits for one batch at most.
 //!
+//! *How far time may go.* A bottom-line input that waits (an act above all) must not find that its mark was fired after
+//! its receipt: so time advances only to the receipt of the first that waits. Receipts are stamped, and the clock is
+//! read for the shard, under the one lock; so what comes in later was received later.
+//!
 //! A mutex and a condition variable: the lock is held for a push or a pop, never across work.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::clock::Wait;
-use crate::model::Lane;
+use crate::model::{Lane, Timestamp};
 
-/// Something with a lane and a size.
+/// Something with a lane, a receipt and a size.
 pub trait Item {
     /// Its lane.
     fn lane(&self) -> Lane;
+    /// When it was received.
+    fn received(&self) -> Timestamp;
     /// Bytes it holds, roughly.
     fn bytes(&self) -> usize;
 }
@@ -94,17 +100,18 @@ impl<T: Item> Queue<T> {
         Self { bounds, state: Mutex::new(state), bell: Condvar::new() }
     }
 
-    /// Puts `items` in, in order, under one lock; hands back each that found no room, by its index.
-    pub fn push(&self, items: impl IntoIterator<Item = T>) -> Vec<(usize, Full)> {
-        self.push_if(items, |_| true)
-    }
-
-    /// As [`Queue::push`], but what does not pass `may` counts as refused for want of room.
-    pub fn push_if(&self, items: impl IntoIterator<Item = T>, may: impl Fn(&T) -> bool) -> Vec<(usize, Full)> {
+    /// Puts `items` in, in order, under one lock; hands back each that found no room, by its index. Each is first
+    /// stamped by `stamp`, which also says whether it may come in at all.
+    pub fn push(
+        &self,
+        items: impl IntoIterator<Item = T>,
+        mut stamp: impl FnMut(&mut T) -> bool,
+    ) -> Vec<(usize, Full)> {
         let mut state = self.lock();
         let mut refused = Vec::new();
-        for (index, item) in items.into_iter().enumerate() {
-            match state.admit(&self.bounds, &item).and_then(|()| may(&item).then_some(()).ok_or(Full::Lane)) {
+        for (index, mut item) in items.into_iter().enumerate() {
+            let may = stamp(&mut item).then_some(()).ok_or(Full::Lane);
+            match state.admit(&self.bounds, &item).and(may) {
                 Ok(()) => state.put(item),
                 Err(full) => refused.push((index, full)),
             }
@@ -129,20 +136,19 @@ impl<T: Item> Queue<T> {
         state.rung = false;
     }
 
-    /// The next input of a batch whose last one was of lane `after`: bottom line first, in order of arrival within a
-    /// lane. A bottom-line input that came in after the batch had reached the ordinary ones opens the next batch.
-    pub fn pop(&self, after: Option<Lane>) -> Option<T> {
+    /// The next input of a batch whose last one was of lane `after`, and the instant to which time may go before it is
+    /// stepped. Bottom line first, in order of arrival within a lane. A bottom-line input that came in after the batch
+    /// had reached the ordinary ones opens the next batch.
+    pub fn pop(&self, after: Option<Lane>, now: impl FnOnce() -> Timestamp) -> (Option<T>, Timestamp) {
         let mut state = self.lock();
-        let item = match state.bottom_line.pop_front() {
-            Some(urgent) if after == Some(Lane::Ordinary) => {
-                state.bottom_line.push_front(urgent);
-                return None;
-            }
-            Some(urgent) => urgent,
-            None => state.ordinary.pop_front()?,
-        };
-        state.bytes = state.bytes.saturating_sub(item.bytes());
-        Some(item)
+        let now = now();
+        if let Some(urgent) = state.bottom_line.front() {
+            let until = urgent.received().min(now);
+            let next = (after != Some(Lane::Ordinary)).then(|| state.bottom_line.pop_front()).flatten();
+            return (state.taken(next), until);
+        }
+        let next = state.ordinary.pop_front();
+        (state.taken(next), now)
     }
 
     /// Wakes who waits.
@@ -202,6 +208,11 @@ impl<T: Item> State<T> {
         }
     }
 
+    fn taken(&mut self, item: Option<T>) -> Option<T> {
+        self.bytes = self.bytes.saturating_sub(item.as_ref().map_or(0, Item::bytes));
+        item
+    }
+
     fn put(&mut self, item: T) {
         self.bytes += item.bytes();
         match item.lane() {
@@ -215,61 +226,81 @@ impl<T: Item> State<T> {
 mod tests {
     use super::*;
 
-    impl Item for (u32, Lane) {
+    impl Item for (i64, Lane) {
         fn lane(&self) -> Lane {
             self.1
+        }
+        fn received(&self) -> Timestamp {
+            Timestamp(self.0)
         }
         fn bytes(&self) -> usize {
             10
         }
     }
 
-    fn queue(items: usize) -> Queue<(u32, Lane)> {
+    const NOW: Timestamp = Timestamp(100);
+
+    fn queue(items: usize) -> Queue<(i64, Lane)> {
         Queue::new(Bounds { items, bytes: 1_000_000, reserve_percent: 20 })
+    }
+
+    fn put(queue: &Queue<(i64, Lane)>, items: impl IntoIterator<Item = (i64, Lane)>) -> Vec<(usize, Full)> {
+        queue.push(items, |_| true)
     }
 
     #[test]
     fn a_fifth_is_kept_for_the_bottom_line() {
         let queue = queue(10);
-        let refused = queue.push((0..12).map(|n| (n, Lane::Ordinary)));
+        let refused = put(&queue, (0..12).map(|n| (n, Lane::Ordinary)));
         assert_eq!(refused, (8..12).map(|n| (n, Full::Lane)).collect::<Vec<_>>());
-        assert_eq!(queue.push([(20, Lane::BottomLine), (21, Lane::BottomLine)]), []);
-        assert_eq!(queue.push([(22, Lane::BottomLine)]), [(0, Full::Lane)]);
+        assert_eq!(put(&queue, [(20, Lane::BottomLine), (21, Lane::BottomLine)]), []);
+        assert_eq!(put(&queue, [(22, Lane::BottomLine)]), [(0, Full::Lane)]);
         assert_eq!(queue.depth(), Depth { bottom_line: 2, ordinary: 8, bytes: 100 });
     }
 
     #[test]
-    fn no_bottom_line_input_comes_after_an_ordinary_one() {
+    fn no_bottom_line_input_comes_after_an_ordinary_one_of_its_batch() {
         let queue = queue(100);
-        queue.push((0..6).map(|n| (n, if n % 3 == 2 { Lane::BottomLine } else { Lane::Ordinary })));
+        put(&queue, (0..6).map(|n| (n, if n % 3 == 2 { Lane::BottomLine } else { Lane::Ordinary })));
         let mut after = None;
         let mut pop = || {
-            let item = queue.pop(after)?;
+            let item = queue.pop(after, || NOW).0?;
             after = Some(item.1);
             Some(item.0)
         };
         assert_eq!([pop(), pop(), pop(), pop()], [Some(2), Some(5), Some(0), Some(1)]);
         assert_eq!(queue.depth().bytes, 20);
-        queue.push([(7, Lane::BottomLine)]);
+        put(&queue, [(7, Lane::BottomLine)]);
         assert_eq!(pop(), None, "a batch that has reached the ordinary ones ends");
-        assert_eq!(queue.pop(None).map(|i| i.0), Some(7));
+        assert_eq!(queue.pop(None, || NOW).0, Some((7, Lane::BottomLine)));
+    }
+
+    #[test]
+    fn time_waits_for_the_first_bottom_line_input_that_waits() {
+        let queue = queue(10);
+        assert_eq!(queue.pop(None, || NOW), (None, NOW));
+        put(&queue, [(30, Lane::Ordinary), (40, Lane::BottomLine), (60, Lane::BottomLine)]);
+        assert_eq!(queue.pop(None, || NOW), (Some((40, Lane::BottomLine)), Timestamp(40)));
+        assert_eq!(queue.pop(Some(Lane::Ordinary), || NOW), (None, Timestamp(60)), "it waits for the next batch");
+        assert_eq!(queue.pop(None, || NOW), (Some((60, Lane::BottomLine)), Timestamp(60)));
+        assert_eq!(queue.pop(None, || NOW), (Some((30, Lane::Ordinary)), NOW), "ordinary ones hold nothing up");
     }
 
     #[test]
     fn bytes_are_bounded_like_inputs() {
         let queue = Queue::new(Bounds { items: 100, bytes: 50, reserve_percent: 20 });
-        let refused = queue.push((0..6).map(|n| (n, Lane::Ordinary)));
+        let refused = put(&queue, (0..6).map(|n| (n, Lane::Ordinary)));
         assert_eq!(refused.len(), 2, "40 of 50 bytes are for everybody");
-        assert!(queue.push([(7, Lane::BottomLine)]).is_empty());
+        assert!(put(&queue, [(7, Lane::BottomLine)]).is_empty());
     }
 
     #[test]
     fn a_closed_queue_hands_out_what_it_has() {
         let queue = queue(10);
-        queue.push([(1, Lane::Ordinary)]);
+        put(&queue, [(1, Lane::Ordinary)]);
         queue.close();
-        assert_eq!(queue.push([(2, Lane::BottomLine)]), [(0, Full::Closed)]);
+        assert_eq!(put(&queue, [(2, Lane::BottomLine)]), [(0, Full::Closed)]);
         queue.wait(Wait::UntilMoved);
-        assert_eq!(queue.pop(None).map(|i| i.0), Some(1));
+        assert_eq!(queue.pop(None, || NOW).0, Some((1, Lane::Ordinary)));
     }
 }

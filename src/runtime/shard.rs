@@ -1,0 +1,319 @@
+//! The shard: one thread that owns one command area's engine and its journal.
+//!
+//! ```text
+//!            ┌───────────────────────────────────────────────────────────────┐
+//!   wait ──► look around ──► step what waits and what is due ──► commit ────►┘
+//!   (work,    (clock set?     (bottom line first; bounded by      (journal accepts; only then: tell the
+//!    due,      stalled?        inputs, effects and real time)      subscribers, answer who waits)
+//!    bell)     emitted?)
+//! ```
+//! Invariants:
+//! * Nothing leaves before the step that holds it is accepted: no answer, no effect.
+//! * `at` never goes back: it is the later of the clock and the last `at`. A receipt is never after its `at`.
+//! * A step that changed nothing and says nothing (a post's position) is not written; its answer waits for nobody.
+//! * An error of the journal ends the shard. Who waits is told that it is not known what was kept.
+//! * Deadlines and inputs are merged by time of receipt as far as it matters: an act received before its mark keeps it,
+//!   also when it had to wait; one received after it comes too late, also when nobody had looked.
+
+#![expect(clippy::disallowed_methods, reason = "a batch is bounded, and a stall is seen, in real time")]
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::clock::{self, Wait};
+use super::handle::{Phase, Shared, Work};
+use super::observer::Observer;
+use crate::engine::{Answer, Effect, Engine, Input, Outage};
+use crate::journal::{Error, Journal, Step};
+use crate::model::{Lane, Millis, Timestamp};
+
+/// The loop looks around at least so often, in real time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+pub(super) struct Shard {
+    engine: Engine,
+    journal: Box<dyn Journal>,
+    pub shared: Arc<Shared>,
+    observer: Arc<dyn Observer>,
+    /// Nobody delivers: effects count as emitted once accepted.
+    undelivered: bool,
+    batch: Batch,
+    /// An input taken from the queue, before which more has fallen due than one step may fire.
+    held: Option<Work>,
+    /// Number and instant of the last accepted step.
+    number: u64,
+    at: Timestamp,
+    noted: Noted,
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    /// More has fallen due than one step may fire.
+    MoreDue,
+    /// More waits than one step may take.
+    MoreWork,
+    /// Nothing is left to do.
+    Settled,
+}
+
+/// What one step has come to so far.
+#[derive(Default)]
+struct Batch {
+    effects: Vec<Effect>,
+    answers: Vec<(oneshot::Sender<Answer>, Answer)>,
+}
+
+/// When we last looked around, in real time.
+struct Noted {
+    looked: Instant,
+    told: Instant,
+    emitted: u64,
+}
+
+impl Shard {
+    pub fn new(
+        engine: Engine,
+        journal: Box<dyn Journal>,
+        shared: Arc<Shared>,
+        observer: Arc<dyn Observer>,
+        undelivered: bool,
+        (number, at): (u64, Timestamp),
+    ) -> Self {
+        let emitted = shared.emitted.load(Ordering::Acquire);
+        let noted = Noted { looked: Instant::now(), told: Instant::now(), emitted };
+        let (batch, held) = (Batch::default(), None);
+        Self { engine, journal, shared, observer, undelivered, batch, held, number, at, noted }
+    }
+
+    /// Works until it is drained or the journal fails. `gap` is the time in which nobody was here.
+    pub fn run(mut self, gap: Option<Outage>) -> Result<(), Error> {
+        if let Some(gap) = gap {
+            self.step_outage(gap)?;
+        }
+        loop {
+            self.shared.queue.wait(self.rest());
+            self.look_around()?;
+            let round = self.step_batch();
+            self.commit()?;
+            if round != Round::MoreDue {
+                self.enter_ready();
+            }
+            if round == Round::Settled {
+                self.tell_settled();
+                if *self.shared.phase.borrow() == Phase::Draining {
+                    return self.close();
+                }
+            }
+        }
+    }
+
+    /// How long nothing needs to be done: until something falls due, or it is time to look around.
+    fn rest(&self) -> Wait {
+        let due = self.engine.next_due().map_or(Wait::UntilMoved, |due| self.shared.clock.until(due));
+        match due {
+            Wait::None => Wait::None,
+            _ if self.held.is_some() => Wait::None,
+            Wait::For(span) => Wait::For(span.min(LOOK_EVERY)),
+            Wait::UntilMoved => Wait::For(LOOK_EVERY),
+        }
+    }
+
+    /// Fires what is due and steps what waits, in the order of receipt, at most a batch.
+    fn step_batch(&mut self) -> Round {
+        let (inputs_max, effects_max) = (self.shared.options.batch_inputs_max, self.shared.options.batch_effects_max);
+        let over = Instant::now() + Duration::from_millis(self.shared.options.batch_span_max.0);
+        let (mut inputs, mut lane) = (0, None);
+        loop {
+            let (work, until) = self.next(lane);
+            if !self.advance(until) {
+                self.held = work;
+                return Round::MoreDue;
+            }
+            let Some(work) = work else { break };
+            lane = Some(work.lane);
+            self.step(work);
+            inputs += 1;
+            if inputs >= inputs_max || self.batch.effects.len() >= effects_max || Instant::now() >= over {
+                break;
+            }
+        }
+        if self.shared.queue.is_empty() { Round::Settled } else { Round::MoreWork }
+    }
+
+    /// The next input, and the instant to which time may go before it is stepped.
+    fn next(&mut self, lane: Option<Lane>) -> (Option<Work>, Timestamp) {
+        let clock = &self.shared.clock;
+        match self.held.take() {
+            Some(work) if work.lane == Lane::BottomLine => {
+                let until = work.received.map_or_else(|| clock.now(), |received| received.min(clock.now()));
+                (Some(work), until)
+            }
+            Some(work) => (Some(work), self.at),
+            None => self.shared.queue.pop(lane, || clock.now()),
+        }
+    }
+
+    /// Lets time pass. Whether everything due by then has been fired.
+    fn advance(&mut self, until: Timestamp) -> bool {
+        self.at = self.at.max(until);
+        let Some(due) = self.engine.next_due().filter(|due| *due <= self.at) else { return true };
+        self.observer.fired(self.shared.clock.now().since(due));
+        self.engine.advance(self.at, &mut self.batch.effects)
+    }
+
+    fn step(&mut self, work: Work) {
+        let mut input = work.input;
+        if let Input::Event(event, _) = &mut input {
+            event.received = work.received.unwrap_or(event.received).min(self.at);
+        }
+        let answer = self.engine.step(self.at, input, &mut self.batch.effects);
+        self.batch.answers.extend(work.reply.map(|reply| (reply, answer)));
+    }
+
+    /// Makes the batch a step, and acts on it once the journal has accepted it.
+    fn commit(&mut self) -> Result<(), Error> {
+        let documents = self.engine.take_changed();
+        let effects = std::mem::take(&mut self.batch.effects);
+        if !documents.is_empty() || !effects.is_empty() {
+            let (number, positions) = (self.number + 1, BTreeMap::new());
+            self.accept(Arc::new(Step { number, at: self.at, positions, documents, effects }))?;
+        }
+        self.publish_playbook();
+        for (reply, answer) in self.batch.answers.drain(..) {
+            // Who has given up waiting is told nothing.
+            let _ = reply.send(answer);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, step: Arc<Step>) -> Result<(), Error> {
+        let begun = Instant::now();
+        self.journal.append(std::slice::from_ref(&step))?;
+        self.observer.accepted(&step, begun.elapsed());
+        self.number = step.number;
+        self.shared.accepted(step.number, step.at);
+        if self.undelivered {
+            self.shared.emitted.fetch_max(step.number, Ordering::AcqRel);
+        }
+        // Nobody may be listening.
+        let _ = self.shared.steps.send(step);
+        Ok(())
+    }
+
+    fn publish_playbook(&self) {
+        let in_force = self.engine.playbook();
+        if !Arc::ptr_eq(&self.shared.playbook.load(), in_force) {
+            self.shared.playbook.store(Arc::clone(in_force));
+        }
+    }
+
+    /// What has to be seen now and then: a set clock, a stall of our own, how far effects have left the house.
+    fn look_around(&mut self) -> Result<(), Error> {
+        let looked = std::mem::replace(&mut self.noted.looked, Instant::now());
+        let from = self.at;
+        if let Some(stalled) = self.stalled(self.noted.looked - looked) {
+            let to = self.shared.clock.now().max(from);
+            self.step_outage(Outage { from: from.max(to - stalled), to })?;
+        }
+        let every = Duration::from_millis(self.shared.options.emitted_every.0);
+        if self.noted.told.elapsed() >= every { self.note() } else { Ok(()) }
+    }
+
+    /// For how long we were not there, if it is worth telling: the machine slept, or did not let us run.
+    fn stalled(&self, between: Duration) -> Option<Millis> {
+        let step = self.shared.clock.check();
+        step.into_iter().for_each(|step| self.observer.clock(step));
+        let least = Duration::from_millis(self.shared.options.outage_min.0);
+        match step {
+            Some(clock::Step::Slept { by }) => Some(by),
+            _ if between >= LOOK_EVERY + least => self.shared.clock.span(between),
+            _ => None,
+        }
+    }
+
+    /// Says that we were not there, before anything that fell due meanwhile is fired.
+    fn step_outage(&mut self, outage: Outage) -> Result<(), Error> {
+        self.observer.outage(outage);
+        *self.shared.outage.lock().unwrap_or_else(PoisonError::into_inner) = Some(outage);
+        self.at = self.at.max(outage.to);
+        self.engine.step(self.at, Input::Outage(outage), &mut self.batch.effects);
+        self.commit()
+    }
+
+    /// Tells the journal how far effects have left the house and that we are alive, when there is something to tell.
+    fn note(&mut self) -> Result<(), Error> {
+        let emitted = self.shared.emitted.load(Ordering::Acquire).min(self.number);
+        let idle = emitted == self.noted.emitted && self.noted.told.elapsed() < LOOK_EVERY;
+        if idle {
+            return Ok(());
+        }
+        self.noted = Noted { told: Instant::now(), emitted, ..self.noted };
+        self.journal.note(emitted, self.shared.clock.now())
+    }
+
+    fn tell_settled(&mut self) {
+        let due = self.engine.next_due();
+        if due.is_some_and(|due| due <= self.shared.clock.now()) {
+            return;
+        }
+        let waiting = std::mem::take(&mut *self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner));
+        for settled in waiting {
+            let _ = settled.send(due);
+        }
+    }
+
+    fn close(mut self) -> Result<(), Error> {
+        self.noted.emitted = u64::MAX;
+        self.note()?;
+        self.journal.close()
+    }
+
+    /// At work, once what fell due while we were away has been fired.
+    fn enter_ready(&self) {
+        self.shared.phase.send_if_modified(|phase| {
+            let restoring = *phase == Phase::Restoring;
+            if restoring {
+                *phase = Phase::Ready;
+            }
+            restoring
+        });
+    }
+}
+
+/// Ends the shard's phase however its thread ends, a panic included.
+pub(super) struct Ending {
+    shared: Arc<Shared>,
+    observer: Arc<dyn Observer>,
+    reason: Arc<str>,
+    clean: bool,
+}
+
+impl Ending {
+    pub fn of(shard: &Shard) -> Self {
+        let reason = "the shard ended by a panic: a defect of Muster; what was accepted is kept".into();
+        Self { shared: Arc::clone(&shard.shared), observer: Arc::clone(&shard.observer), reason, clean: false }
+    }
+
+    /// Says how it ended, when it ended by itself.
+    pub fn tell(&mut self, ended: &Result<(), Error>) {
+        self.clean = ended.is_ok();
+        self.reason = ended.as_ref().map_or_else(|e| e.to_string().into(), |()| "drained".into());
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let (reason, clean) = (Arc::clone(&self.reason), self.clean);
+        self.observer.stopped(&reason, clean);
+        self.shared.phase.send_replace(Phase::Stopped { reason, clean });
+        self.shared.queue.close();
+        // Their senders dropped, who waits is told that we stopped.
+        self.shared.queue.clear();
+        self.shared.settling.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

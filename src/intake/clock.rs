@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use jiff::civil::{Date, DateTime, Time as Clock};
 use jiff::fmt::strtime;
-use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
 use super::mapping::{Field, Milestone, TimeShape, TimeSpec, unit_ms};
 use crate::model::{Millis, Timestamp};
@@ -62,7 +62,8 @@ impl<'m> Clocks<'m> {
     /// # Errors
     /// When the zone or the limit date does not exist.
     pub(super) fn new(shape: &'m TimeShape) -> Result<Self, String> {
-        let zone = TimeZone::get(&shape.zone).map_err(|e| format!("times.zone `{}`: {e}", shape.zone))?;
+        let zone =
+            TimeZoneDatabase::bundled().get(&shape.zone).map_err(|e| format!("times.zone `{}`: {e}", shape.zone))?;
         let never_before = shape.never_before.as_deref().map(str::parse).transpose();
         let never_before = never_before.map_err(|e| format!("times.never_before: {e}"))?;
         Ok(Self { shape, zone, never_before })
@@ -81,8 +82,9 @@ impl<'m> Clocks<'m> {
 
         if spec.at.is_some() {
             let Some(text) = said(&spec.at) else { return Ok(None) };
-            let told = self.whole(&text, earlier.last()).ok_or_else(|| bad(&spec.at, "no time in any of the formats"))?;
-            return Ok(told.filter(|t| !self.is_ancient(t.at)));
+            let told =
+                self.whole(&text, earlier.last()).ok_or_else(|| bad(&spec.at, "no time in any of the formats"))?;
+            return Ok(Some(told).filter(|t| !self.is_ancient(t.at)));
         }
         if spec.date.is_some() {
             let Some(text) = said(&spec.date) else { return Ok(None) };
@@ -131,18 +133,18 @@ impl<'m> Clocks<'m> {
         self.never_before.and_then(local).is_some_and(|limit| at < limit.at)
     }
 
-    /// A date and clock in one cell. `None`: in no form; `Some(None)`: in one, but no such instant exists.
-    fn whole(&self, text: &str, floor: Option<Timestamp>) -> Option<Option<Told>> {
+    /// A date and clock in one cell.
+    fn whole(&self, text: &str, floor: Option<Timestamp>) -> Option<Told> {
         self.shape.formats.iter().find_map(|format| match format.as_str() {
-            "rfc3339" => Timestamp::parse(text).ok().map(|at| Some(told(at))),
+            "rfc3339" => Timestamp::parse(text).ok().map(told),
             "epoch-s" => epoch(text, 1_000.0),
             "epoch-ms" => epoch(text, 1.0),
             format => {
                 let parsed = strtime::parse(format, text).ok()?;
                 if parsed.offset().is_some() {
-                    return parsed.to_timestamp().ok().map(|t| Some(told(Timestamp(t.as_millisecond()))));
+                    return parsed.to_timestamp().ok().map(|t| told(Timestamp(t.as_millisecond())));
                 }
-                parsed.to_datetime().ok().map(|civil| self.instant(civil, floor))
+                self.instant(parsed.to_datetime().ok()?, floor)
             }
         })
     }
@@ -175,7 +177,7 @@ impl<'m> Clocks<'m> {
         let ambiguous = self.zone.to_ambiguous_timestamp(civil);
         let daylight_saving = !matches!(ambiguous.offset(), AmbiguousOffset::Unambiguous { .. });
         let ms = |t: Result<jiff::Timestamp, jiff::Error>| t.ok().map(|t| Timestamp(t.as_millisecond()));
-        let first = ms(ambiguous.clone().compatible())?;
+        let first = ms(ambiguous.compatible())?;
         let is_fold = matches!(ambiguous.offset(), AmbiguousOffset::Fold { .. });
         let at = match floor {
             Some(floor) if is_fold && first < floor => ms(ambiguous.later())?,
@@ -196,10 +198,10 @@ fn hour(text: &str) -> Option<Clock> {
     (0.0..24.0).contains(&hour).then(|| Clock::constant(hour as i8, 0, 0, 0))
 }
 
-fn epoch(text: &str, unit: f64) -> Option<Option<Told>> {
+fn epoch(text: &str, unit: f64) -> Option<Told> {
     let ms = text.trim().parse::<f64>().ok().map(|n| n * unit).filter(|ms| ms.abs() < 1e14)?;
     #[expect(clippy::cast_possible_truncation, reason = "its range was just tested")]
-    Some(Some(told(Timestamp(ms.round() as i64))))
+    Some(told(Timestamp(ms.round() as i64)))
 }
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //!
 //! A mapping names columns and says how they are read; it never holds a program. `[history]` says whose record it is,
 //! `[file]` how the file is written, `[times]` how its clocks are read, `[report]` what makes an incident, each
-//! `[[assignment]]` one unit that a row may send, each `[[category]]` which codes mean what, and `[playbook]` the rest
-//! of a playbook (plan, rings, dispositions), which together with what the rows name goes through the playbook's
-//! own loader. The shipped `config/mappings/*.toml` show every key.
+//! `[[assignment]]` one unit that a row may send, each `[[category]]` which codes mean what, and `[city]` the rest of
+//! a playbook (plans, rings, dispositions), which together with what the rows name goes through the playbook's own
+//! loader (see `book`). The shipped `config/mappings/*.toml` show every key.
 //!
 //! Two kinds of value recur. A *field* is the name of a column, or a table that says more: a part of the cell, words that mean
 //! nothing, a table of values. A *time* is the name of a column with date and clock, or a table: date and clock apart,
@@ -19,7 +19,7 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use smol_str::SmolStr;
 
-use crate::model::{Act, CategoryId, Kind, Millis, PlanId, Position, Severity, SourceId};
+use crate::model::{Act, AreaId, CategoryId, Kind, Millis, PlanId, Position, Severity, SourceId};
 use crate::playbook::Matching;
 
 /// A mapping file, read and checked in itself; its columns are checked against the header of a file by `rows`.
@@ -41,8 +41,9 @@ pub struct Mapping {
     /// Which codes mean what; the first that fits.
     #[serde(rename = "category")]
     pub categories: Vec<CategoryShape>,
-    /// The rest of the playbook, as it would stand in a playbook's files.
-    pub playbook: toml::Table,
+    /// The rest of the playbook, as it would stand in a playbook's files. Its plans come in two sets: `recorded`, whose
+    /// linkage asks for nobody, and `decide`, whose linkage picks.
+    pub city: toml::Table,
 }
 
 /// `[history]`
@@ -53,15 +54,17 @@ pub struct Head {
     pub name: SmolStr,
     /// What people call it.
     pub title: SmolStr,
-    /// The CloudEvents `source` its reports carry.
+    /// The `source` its reports carry.
     pub source: SourceId,
     /// The seat that gives the recorded orders.
     #[serde(default = "default_seat")]
     pub seat: SmolStr,
-    /// The plan of a replay as recorded: its marks run, it picks nobody.
-    pub recorded_plan: PlanId,
-    /// The plan of `--decide`: its linkage picks.
-    pub decide_plan: PlanId,
+    /// The plan of every incident.
+    pub plan: PlanId,
+    /// The kind of risk of every class, one of the city's.
+    pub risk: SmolStr,
+    /// The assessed area that units without one of their own belong to.
+    pub area: AreaId,
     /// An incident is closed so long after the last thing recorded of it.
     #[serde(default = "default_close")]
     pub close_after: Millis,
@@ -222,18 +225,21 @@ pub struct CategoryShape {
     /// Chinese name.
     #[serde(default)]
     pub zh: SmolStr,
-    /// Codes that mean it: whole, or with `*` at the end for all that begin so. `*` alone: everything else.
+    /// Codes that mean it: whole, or with `*` at the end for all that begin so (whole codes count first, then the
+    /// longest beginning). `*` alone: everything else.
     pub codes: Vec<SmolStr>,
     /// How bad, where the row does not say.
     pub severity: Severity,
+    /// Categories of one family may be reports of one happening. Default: each is a family of its own.
+    #[serde(default)]
+    pub family: Option<SmolStr>,
     /// How two reports of one happening find each other.
     pub matching: Matching,
 }
 
 /// A column, and how its cell is read.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct FieldSpec {
     /// Its name in the header.
     pub column: SmolStr,
@@ -253,8 +259,7 @@ pub struct FieldSpec {
 
 /// How a time is read. Exactly one of `at`, `date`, `clock`, `span`, `after` leads.
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct TimeSpec {
     /// Date and clock in one cell.
     pub at: Option<Field>,
@@ -418,7 +423,8 @@ impl TimeSpec {
     fn check(&self, key: &str, mapping: &Mapping) -> Result<(), String> {
         let times = &mapping.times;
         let needs = |there: bool, what: &str| if there { Ok(()) } else { Err(format!("{key}: {what}")) };
-        let leads = usize::from(self.at.is_some()) + usize::from(self.date.is_some()) + usize::from(self.span.is_some());
+        let leads =
+            usize::from(self.at.is_some()) + usize::from(self.date.is_some()) + usize::from(self.span.is_some());
         needs(leads <= 1, "give one of `at`, `date` and `span`, not several")?;
         if self.at.is_some() {
             return needs(!times.formats.is_empty(), "a cell with date and clock needs `formats` in [times]");

@@ -1,8 +1,11 @@
 //! Intake: files of real history through a mapping that names columns, times and codes.
 //!
 //! `mapping` is the mapping file, `clock` reads the times of a table, `rows` turns rows into records with a reason for
-//! each that is unusable, `history` puts the records in the order in which they happened.
+//! each that is unusable, `history` puts the records in the order in which they happened, `book` makes the playbook under
+//! which they are replayed.
 
+pub mod book;
 mod clock;
+pub mod history;
 pub mod mapping;
 pub mod rows;

@@ -196,9 +196,9 @@ impl<'m> Sheet<'m> {
         }
         for column in mapping.columns() {
             if !columns.contains_key(column) {
-                let near = header.iter().max_by(|a, b| {
-                    strsim::jaro_winkler(a, column).total_cmp(&strsim::jaro_winkler(b, column))
-                });
+                let near = header
+                    .iter()
+                    .max_by(|a, b| strsim::jaro_winkler(a, column).total_cmp(&strsim::jaro_winkler(b, column)));
                 let near = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
                 return Err(wrong(format!("the file has no column `{column}`{near}")));
             }
@@ -234,13 +234,12 @@ impl Row<'_, '_> {
     }
 
     fn place(&self, shape: &PlaceShape) -> Result<Option<Position>, Unusable> {
-        let (said, column) = match &shape.point {
-            Some(field) => (self.text(field).map(|t| point(&t, shape.lon_first)), field),
-            None => {
-                let (Some(lat), Some(lon)) = (&shape.lat, &shape.lon) else { return Ok(None) };
-                let both = self.text(lat).zip(self.text(lon));
-                (both.map(|(lat, lon)| point(&format!("{lat} {lon}"), false)), lat)
-            }
+        let (said, column) = if let Some(field) = &shape.point {
+            (self.text(field).map(|t| point(&t, shape.lon_first)), field)
+        } else {
+            let (Some(lat), Some(lon)) = (&shape.lat, &shape.lon) else { return Ok(None) };
+            let both = self.text(lat).zip(self.text(lon));
+            (both.map(|(lat, lon)| point(&format!("{lat} {lon}"), false)), lat)
         };
         match said {
             None => Ok(None),
@@ -355,7 +354,9 @@ impl Row<'_, '_> {
         let text = self.text(field)?;
         let word = T::deserialize(serde::de::value::StrDeserializer::<serde::de::value::Error>::new(&text)).ok();
         if word.is_none() {
-            table.cells.push(self.unusable("a value the mapping's table does not list", Some(field.0.column.to_string())));
+            table
+                .cells
+                .push(self.unusable("a value the mapping's table does not list", Some(field.0.column.to_string())));
         }
         word
     }

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::grid::{Grid, Listed, Rings};
 use crate::model::{
     AreaId, IncidentId, Kind, Lane, LocalTime, Millis, OrderId, OrderState, Position, PostId, PostSpec, Role, Severity,
     Timestamp,
@@ -117,6 +118,7 @@ pub struct Fleet {
     free: Vec<usize>,
     orders: BTreeMap<OrderId, usize>,
     covering: BTreeMap<AreaId, BTreeSet<usize>>,
+    grid: Grid,
 }
 
 impl Fleet {
@@ -264,6 +266,19 @@ impl Fleet {
         self.covering.get(area).map_or(0, |slots| slots.iter().filter(covers).count())
     }
 
+    /// Searches outward from a point. A post is handed out at its fix and at its resting place; the caller takes the one
+    /// that counts.
+    pub(super) fn around(&self, target: Position) -> Rings<'_> {
+        self.grid.around(target)
+    }
+
+    /// The post behind a listing, with its whereabouts, if this listing is the one that counts.
+    pub(super) fn seen(&self, listed: Listed, now: Timestamp, stale: Millis) -> Option<(&Unit, Whereabouts)> {
+        let unit = self.unit(listed.slot)?;
+        let whereabouts = unit.whereabouts(now, stale);
+        ((whereabouts.known_by == KnownBy::Fix) == listed.is_fix).then_some((unit, whereabouts))
+    }
+
     // The one door
 
     fn unit(&self, slot: usize) -> Option<&Unit> {
@@ -283,18 +298,29 @@ impl Fleet {
     /// Changes a post and keeps the indexes.
     fn change<R>(&mut self, slot: usize, change: impl FnOnce(&mut Unit) -> R) -> R {
         let unit = self.units[slot].as_mut().expect("ids and orders name posts that exist");
-        let before = unit.covers().clone();
+        let (area, listed) = (unit.covers().clone(), unit.listed(slot));
         let result = change(unit);
-        let after = unit.covers().clone();
-        if before != after {
-            self.uncover(&before, slot);
-            self.covering.entry(after).or_default().insert(slot);
+        let (area_now, listed_now) = (unit.covers().clone(), unit.listed(slot));
+        if area != area_now {
+            self.uncover(&area, slot);
+            self.covering.entry(area_now).or_default().insert(slot);
+        }
+        for (before, after) in listed.into_iter().zip(listed_now).filter(|(before, after)| before != after) {
+            if let Some(listed) = before {
+                self.grid.remove(listed);
+            }
+            if let Some(listed) = after {
+                self.grid.insert(listed);
+            }
         }
         result
     }
 
     fn enter(&mut self, slot: usize, unit: Unit) {
         self.covering.entry(unit.covers().clone()).or_default().insert(slot);
+        for listed in unit.listed(slot).into_iter().flatten() {
+            self.grid.insert(listed);
+        }
         self.units[slot] = Some(unit);
     }
 
@@ -302,6 +328,9 @@ impl Fleet {
         let unit = self.units[slot].take().expect("ids name posts that exist");
         self.free.push(slot);
         self.uncover(unit.covers(), slot);
+        for listed in unit.listed(slot).into_iter().flatten() {
+            self.grid.remove(listed);
+        }
         for task in &unit.tasks {
             self.orders.remove(&task.order);
         }
@@ -364,6 +393,12 @@ impl Unit {
             return Whereabouts { position, known_by: KnownBy::Fix };
         }
         self.resting()
+    }
+
+    /// Its places in the grid: resting place and fix.
+    fn listed(&self, slot: usize) -> [Option<Listed>; 2] {
+        let fix = self.fix.map(|(position, _)| Listed { slot, position, is_fix: true });
+        [Some(Listed { slot, position: self.resting().position, is_fix: false }), fix]
     }
 
     /// Where it counts as being without a fresh fix.

@@ -7,10 +7,12 @@
 
 mod effect;
 mod fleet;
+mod grid;
 mod input;
 pub mod linkage;
 mod snapshot;
 mod timeline;
+pub mod travel;
 pub mod wheel;
 mod words;
 

@@ -1,0 +1,402 @@
+//! The search for the cheapest post: outward, until nothing unseen can be the runner-up; and the account of it.
+
+use smol_str::{SmolStr, ToSmolStr, format_smolstr};
+
+use super::offer::{Offer, Reason, Terms, Trip};
+use super::{Ask, Pick, Wanted};
+use crate::engine::fleet::{Fleet, KnownBy, Task, Unit, Whereabouts};
+use crate::engine::grid::Rings;
+use crate::engine::timeline::Weighed;
+use crate::engine::travel::Roads;
+use crate::model::{AreaCode, AreaId, IncidentId, Kind, Need, PostId, Role};
+use crate::playbook::Playbook;
+
+/// One question to the fleet: what was seen so far, and what was taken.
+pub(super) struct Search<'a> {
+    terms: Terms<'a>,
+    fleet: &'a Fleet,
+    rings: Rings<'a>,
+    /// Every post nearer than this was seen.
+    bound_m: f64,
+    seen: Vec<Seen<'a>>,
+    areas: Vec<AreaFacts<'a>>,
+    /// Incidents that lost a post in this choice.
+    robbed: Vec<&'a IncidentId>,
+}
+
+/// A post as it was seen.
+struct Seen<'a> {
+    unit: &'a Unit,
+    at: Whereabouts,
+    distance_m: f64,
+    offer: Result<Offer<'a>, Reason<'a>>,
+    /// Indexes into `areas`: where it belongs, and which area's cover it counts for.
+    home: usize,
+    covers: usize,
+    chosen: bool,
+}
+
+/// What a pick has to know of an area.
+struct AreaFacts<'a> {
+    id: &'a AreaId,
+    county: Option<&'a AreaCode>,
+    min: usize,
+    /// Idle posts, without those chosen already.
+    cover: usize,
+}
+
+/// How a post comes to serve.
+#[derive(Clone, Copy)]
+enum Deal<'s, 'a> {
+    Comes,
+    Taken(&'s Task, &'a IncidentId),
+    Waits(&'s Task),
+}
+
+/// What one post costs for one need.
+struct Quote<'s, 'a> {
+    cost_ms: u64,
+    trip: &'s Trip,
+    deal: Deal<'s, 'a>,
+    task_s: f64,
+    leave_s: f64,
+    aid_s: f64,
+    cover_s: f64,
+    uncovers: bool,
+}
+
+/// A cost and who has it.
+type Found = (u64, usize);
+
+/// Posts not taken, counted by reason.
+type Counts<'a> = Vec<(Reason<'a>, u32)>;
+
+impl<'a> Search<'a> {
+    pub(super) fn begin(playbook: &'a Playbook, fleet: &'a Fleet, ask: &'a Ask<'a>) -> Self {
+        let roads = Roads::at(&playbook.travel, ask.local);
+        Self {
+            terms: Terms { playbook, ask, roads, cover_of: None },
+            fleet,
+            rings: fleet.around(ask.target),
+            bound_m: 0.0,
+            seen: Vec::new(),
+            areas: Vec::new(),
+            robbed: Vec::new(),
+        }
+    }
+
+    /// Asks only idle posts that their area can spare.
+    pub(super) fn for_cover_of(mut self, area: &'a AreaId) -> Self {
+        self.terms.cover_of = Some(area);
+        self
+    }
+
+    /// Takes the cheapest post for one more place of this need.
+    ///
+    /// # Errors
+    /// With all posts counted by reason, when nobody can serve it.
+    pub(super) fn take_best(&mut self, wanted: &Wanted<'_>) -> Result<Pick, Vec<(SmolStr, u32)>> {
+        let (best, radius_m) = self.find(wanted.spec);
+        let Some((best, runner_up)) = best else {
+            return Err(in_words(self.rejected(wanted.spec, None, radius_m).0));
+        };
+        let pick = self.account(wanted, best, runner_up, radius_m);
+        self.mark(best, wanted.spec);
+        Ok(pick)
+    }
+
+    // Seeing
+
+    /// The cheapest and its runner-up, and the distance within which all posts were weighed to be sure of them.
+    fn find(&mut self, need: &Need) -> (Option<(usize, Option<usize>)>, f64) {
+        let paces = need.kinds.iter().filter_map(|&kind| self.terms.roads.pace(kind));
+        let pace = paces.reduce(f64::min).filter(|pace| *pace > 0.0);
+        let (mut first, mut second): (Option<Found>, Option<Found>) = (None, None);
+        let mut weighed = 0;
+        loop {
+            for i in weighed..self.seen.len() {
+                let Ok(quote) = self.quote(i, need) else { continue };
+                let this = Some((quote.cost_ms, i));
+                if self.is_before(this, first) {
+                    (first, second) = (this, first);
+                } else if self.is_before(this, second) {
+                    second = this;
+                }
+            }
+            weighed = self.seen.len();
+            let radius_m = match (second, pace) {
+                (Some((cost_ms, _)), Some(pace)) => self.radius_m(cost_ms, pace),
+                _ => self.terms.playbook.cost.reach_m,
+            };
+            if self.bound_m > radius_m {
+                return (first.map(|(_, best)| (best, second.map(|(_, i)| i))), radius_m);
+            }
+            self.see_farther();
+        }
+    }
+
+    /// Least cost first, then the lower id.
+    fn is_before(&self, this: Option<Found>, other: Option<Found>) -> bool {
+        let key = |found: Found| (found.0, &self.seen[found.1].unit.spec.id);
+        match (this, other) {
+            (Some(this), Some(other)) => key(this) < key(other),
+            (this, _) => this.is_some(),
+        }
+    }
+
+    /// Beyond this a post costs more than `cost_ms`, even on an open road. A metre more outweighs any rounding.
+    fn radius_m(&self, cost_ms: u64, pace: f64) -> f64 {
+        let seconds = std::time::Duration::from_millis(cost_ms).as_secs_f64();
+        (seconds / pace * 1.000_1 + 1.0).min(self.terms.playbook.cost.reach_m)
+    }
+
+    /// Looks at the next ring of the grid.
+    fn see_farther(&mut self) {
+        let Self { terms, fleet, rings, seen, areas, .. } = self;
+        let (ask, stale) = (terms.ask, terms.playbook.limits.position_stale);
+        self.bound_m = rings.next_ring(|listed| {
+            let Some((unit, at)) = fleet.seen(listed, ask.now, stale) else { return };
+            let distance_m = ask.target.distance_m(at.position);
+            let mut offer = terms.offer(unit, at, distance_m);
+            let (mut home, mut covers) = (0, 0);
+            if offer.is_ok() {
+                home = facts_of(areas, terms, fleet, &unit.spec.area);
+                covers = facts_of(areas, terms, fleet, unit.covers());
+                if terms.cover_of.is_some() && areas[covers].cover <= areas[covers].min {
+                    offer = Err(Reason::NoneToSpare);
+                }
+            }
+            seen.push(Seen { unit, at, distance_m, offer, home, covers, chosen: false });
+        });
+    }
+
+    // Weighing
+
+    /// What this post would cost for this need.
+    fn quote<'s>(&'s self, i: usize, need: &Need) -> Result<Quote<'s, 'a>, Reason<'a>> {
+        let seen = &self.seen[i];
+        if seen.chosen {
+            return Err(Reason::Chosen);
+        }
+        if !need.kinds.contains(&seen.unit.spec.kind) {
+            return Err(Reason::OtherKind);
+        }
+        let offer = seen.offer.as_ref().map_err(|reason| *reason)?;
+        if need.capability.as_ref().is_some_and(|asked| !seen.unit.spec.capabilities.contains(asked)) {
+            return Err(Reason::Lacks);
+        }
+        let cost = &self.terms.playbook.cost;
+        let (deal, trip, task_s) = self.cheapest_deal(offer)?;
+        let leave_s = if leaves_site(seen, need.role) { cost.leave_site_s } else { 0.0 };
+        let abroad = self.terms.ask.county.is_some() && self.areas[seen.home].county != self.terms.ask.county;
+        let aid_s = if abroad { cost.mutual_aid_s } else { 0.0 };
+        let (mut cover_s, mut uncovers) = (0.0, false);
+        if matches!(deal, Deal::Comes) && !self.terms.ask.drill {
+            let area = &self.areas[seen.covers];
+            let lacking = (area.min + 1).saturating_sub(area.cover);
+            uncovers = area.min > 0 && lacking > 0;
+            cover_s = if uncovers { cost.cover_s * f64::from(u32::try_from(lacking).unwrap_or(u32::MAX)) } else { 0.0 };
+        }
+        let cost_ms = millis(trip.seconds + task_s + leave_s + aid_s + cover_s);
+        Ok(Quote { cost_ms, trip, deal, task_s, leave_s, aid_s, cover_s, uncovers })
+    }
+
+    /// Of taking it and waiting for it, the cheaper; waiting when they cost the same, since it robs nobody.
+    fn cheapest_deal<'s>(&self, offer: &'s Offer<'a>) -> Result<(Deal<'s, 'a>, &'s Trip, f64), Reason<'a>> {
+        if let Some(trip) = &offer.comes {
+            return Ok((Deal::Comes, trip, 0.0));
+        }
+        let waits = offer.waits.as_ref().map(|(trip, behind)| (Deal::Waits(behind), trip, 0.0));
+        let fresh = |(_, from): &&(Trip, &'a Task)| !self.robbed.contains(&&from.order.incident);
+        let taken = offer.taken.as_ref().filter(fresh).map(|(trip, from)| {
+            let task_s = self.terms.playbook.cost.task_s[from.severity as usize];
+            (Deal::Taken(from, &from.order.incident), trip, task_s)
+        });
+        let cost = |(_, trip, task_s): &(Deal<'s, 'a>, &'s Trip, f64)| trip.seconds + task_s;
+        match (waits, taken) {
+            (Some(waits), Some(taken)) => Ok(if cost(&taken) < cost(&waits) { taken } else { waits }),
+            (waits, taken) => waits.or(taken).ok_or(Reason::RobbedBefore),
+        }
+    }
+
+    /// Makes a choice hold for the needs that follow.
+    fn mark(&mut self, best: usize, need: &Need) {
+        let (robbed, counted) = match self.quote(best, need).map(|quote| quote.deal) {
+            Ok(Deal::Taken(_, incident)) => (Some(incident), false),
+            Ok(Deal::Comes) => (None, !self.terms.ask.drill),
+            _ => (None, false),
+        };
+        self.robbed.extend(robbed);
+        let covers = self.seen[best].covers;
+        self.seen[best].chosen = true;
+        self.areas[covers].cover = self.areas[covers].cover.saturating_sub(usize::from(counted));
+    }
+
+    // Accounting
+
+    fn account(&self, wanted: &Wanted<'_>, best: usize, runner_up: Option<usize>, radius_m: f64) -> Pick {
+        let need = wanted.spec;
+        let quote = self.quote(best, need).unwrap_or_else(|_| unreachable!("the best post has a quote"));
+        let runner_up = runner_up.and_then(|i| Some((i, self.quote(i, need).ok()?)));
+        let seen = &self.seen[best];
+        let (counts, named) = self.rejected(need, Some((best, quote.cost_ms)), radius_m);
+        let order = |task: &Task| Some(task.order.clone());
+        let (preempts, queued_behind) = match quote.deal {
+            Deal::Comes => (None, None),
+            Deal::Taken(task, _) => (order(task), None),
+            Deal::Waits(task) => (None, order(task)),
+        };
+        let gives_way = |task: &&Task| !self.terms.ask.drill && task.gives_way();
+        let weighed = Weighed {
+            travel_s: seconds(millis(quote.trip.seconds)),
+            cost_s: seconds(quote.cost_ms),
+            runner_up: runner_up
+                .map(|(i, other)| (self.seen[i].unit.spec.id.clone(), seconds(other.cost_ms - quote.cost_ms))),
+            reasons: self.reasons(seen, &quote),
+            rejected: named,
+            rejected_counts: in_words(counts),
+        };
+        Pick {
+            need: wanted.need,
+            post: seen.unit.spec.id.clone(),
+            role: need.role,
+            echelon: need.echelon,
+            weighed,
+            preempts,
+            queued_behind,
+            drops: seen.unit.tasks.iter().filter(gives_way).map(|task| task.order.clone()).collect(),
+            uncovers: quote.uncovers.then(|| self.areas[seen.covers].id.clone()),
+        }
+    }
+
+    /// Who was not taken and why: all by count, the nearest of the kinds asked for by name.
+    fn rejected(&self, need: &Need, best: Option<(usize, u64)>, radius_m: f64) -> (Counts<'a>, Vec<(PostId, SmolStr)>) {
+        let mut counts: Counts<'a> = Vec::new();
+        let mut near: Vec<(f64, &PostId, usize, Result<u64, Reason<'a>>)> = Vec::new();
+        let mut within = 0;
+        for (i, seen) in self.seen.iter().enumerate().filter(|(_, seen)| seen.distance_m <= radius_m) {
+            within += 1;
+            if best.is_some_and(|(best, _)| best == i) {
+                continue;
+            }
+            let quote = self.quote(i, need).map(|quote| quote.cost_ms);
+            let reason = quote.err().unwrap_or(Reason::Dearer);
+            count(&mut counts, reason, 1);
+            if reason != Reason::OtherKind {
+                near.push((seen.distance_m, &seen.unit.spec.id, i, quote));
+            }
+        }
+        let farther = if radius_m < self.terms.playbook.cost.reach_m { Reason::Farther } else { Reason::BeyondReach };
+        count(&mut counts, farther, u32::try_from(self.fleet.len() - within).unwrap_or(u32::MAX));
+        near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
+        near.truncate(self.terms.playbook.cost.rejections_named);
+        let best_ms = best.map_or(0, |(_, cost_ms)| cost_ms);
+        let named = near.into_iter().map(|(_, id, i, quote)| (id.clone(), self.why_not(i, need, quote, best_ms)));
+        (counts, named.collect())
+    }
+
+    /// `+41s`, with what made it dearer; or what keeps it from serving at all.
+    fn why_not(&self, i: usize, need: &Need, cost_ms: Result<u64, Reason<'a>>, best_ms: u64) -> SmolStr {
+        let cost_ms = match cost_ms {
+            Ok(cost_ms) => cost_ms,
+            Err(reason) => return reason.to_smolstr(),
+        };
+        let more_s = seconds(cost_ms.saturating_sub(best_ms));
+        let reasons = self.quote(i, need).map(|quote| self.reasons(&self.seen[i], &quote)).unwrap_or_default();
+        if reasons.is_empty() {
+            format_smolstr!("+{more_s}s")
+        } else {
+            format_smolstr!("+{more_s}s: {}", reasons.join(", "))
+        }
+    }
+
+    /// How its position is known, and everything that it costs beyond a straight road, in words.
+    fn reasons(&self, seen: &Seen<'a>, quote: &Quote<'_, 'a>) -> Vec<SmolStr> {
+        let mut words = Vec::new();
+        if seen.at.known_by == KnownBy::StaleAtBase {
+            words.push(SmolStr::new_static("position stale, counted at its base"));
+        }
+        if holds_scene(seen) {
+            words.push(SmolStr::new_static("holds the scene"));
+        }
+        words.extend(self.terms.roads.crossings(&quote.trip.leg));
+        match quote.deal {
+            Deal::Comes => {}
+            Deal::Taken(task, _) => {
+                words.push(format_smolstr!(
+                    "taken from {} severity {} +{:.0}s",
+                    task.order,
+                    task.severity,
+                    quote.task_s
+                ));
+            }
+            Deal::Waits(task) => words.push(format_smolstr!("queued behind {}", task.order)),
+        }
+        for task in seen.unit.tasks.iter().filter(|task| task.gives_way() && !self.terms.ask.drill) {
+            let what = if task.drill { "drill" } else { "move-up" };
+            words.push(format_smolstr!("leaves {what} {}", task.order));
+        }
+        if quote.leave_s > 0.0 {
+            words.push(format_smolstr!("leaves its site +{:.0}s", quote.leave_s));
+        }
+        if quote.aid_s > 0.0 {
+            let county = self.areas[seen.home].county.map_or("another county", AreaCode::as_str);
+            words.push(format_smolstr!("mutual aid from {county} +{:.0}s", quote.aid_s));
+        }
+        if quote.uncovers {
+            let area = &self.areas[seen.covers];
+            let left = area.cover.saturating_sub(1);
+            words.push(format_smolstr!("leaves {} with {left} of {} +{:.0}s", area.id, area.min, quote.cover_s));
+        }
+        words
+    }
+}
+
+/// What is known of an area, looked up once per question.
+fn facts_of<'a>(areas: &mut Vec<AreaFacts<'a>>, terms: &Terms<'a>, fleet: &Fleet, id: &'a AreaId) -> usize {
+    if let Some(known) = areas.iter().position(|area| area.id == id) {
+        return known;
+    }
+    let area = terms.playbook.areas.areas.get(id);
+    let min = area.map_or(0, |area| usize::from(area.min_cover));
+    // An area without a minimum loses nothing; a move-up asks which areas have one to spare.
+    let counts = min > 0 || terms.cover_of.is_some();
+    let cover = if counts { fleet.cover(id, terms.ask.local) } else { 0 };
+    areas.push(AreaFacts { id, county: area.map(|area| &area.county), min, cover });
+    areas.len() - 1
+}
+
+/// A standing post within its radius of the incident.
+fn holds_scene(seen: &Seen<'_>) -> bool {
+    seen.unit.spec.kind == Kind::Standing && seen.unit.spec.radius_m.is_some_and(|radius| seen.distance_m <= radius)
+}
+
+fn leaves_site(seen: &Seen<'_>, role: Role) -> bool {
+    seen.unit.spec.kind == Kind::Standing && role != Role::Cover && !holds_scene(seen)
+}
+
+fn count<'a>(counts: &mut Counts<'a>, reason: Reason<'a>, n: u32) {
+    match counts.iter_mut().find(|(known, _)| *known == reason) {
+        Some((_, total)) => *total += n,
+        None if n > 0 => counts.push((reason, n)),
+        None => {}
+    }
+}
+
+/// The most frequent reason first.
+fn in_words(counts: Counts<'_>) -> Vec<(SmolStr, u32)> {
+    let mut words: Vec<_> = counts.into_iter().map(|(reason, n)| (reason.to_smolstr(), n)).collect();
+    words.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    words
+}
+
+/// A cost in whole milliseconds, so that ties are ties on every machine.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to some thirty years")]
+fn millis(seconds: f64) -> u64 {
+    (seconds * 1000.0).round().clamp(0.0, 1e12) as u64
+}
+
+/// Whole seconds for people, rounded.
+fn seconds(ms: u64) -> u32 {
+    u32::try_from((ms + 500) / 1000).unwrap_or(u32::MAX)
+}

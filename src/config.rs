@@ -1,1 +1,3 @@
 //! Configuration: assembles the options of the parts from a file and the environment.
+
+pub mod playbook;

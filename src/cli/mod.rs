@@ -5,6 +5,8 @@
 //! [`Command::run`]. A subcommand never ends the process itself: it returns [`good`] or [`finding`], or an error, which
 //! is printed with its causes and becomes exit code 2.
 
+pub mod check;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -20,11 +22,16 @@ pub struct Cli {
 
 /// What can be done.
 #[derive(Debug, Subcommand)]
-pub enum Command {}
+pub enum Command {
+    /// Check a playbook: what it holds, or everything that is wrong with it.
+    Check(check::Args),
+}
 
 impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
-        match self {}
+        match self {
+            Self::Check(args) => check::run(&args),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::problem::{Problem, Problems};
-use super::text::{ClassText, Entry, ItemText, Text};
+use super::text::{ClassText, Entry, ItemText, Text, Word};
 use super::{Areas, Automaton, Category, Condition, Keywords, Plan, Playbook, Taxonomy, roster};
 use crate::model::CategoryId;
 
@@ -54,7 +54,7 @@ impl Playbook {
     fn compile(text: Text, hash: SmolStr) -> Self {
         let head = text.head.expect("a playbook without `[playbook]` does not pass the check").value;
         let zone = super::check::zone(&head.time_zone).expect("an unknown zone does not pass the check");
-        let taxonomy = taxonomy(&text.domains, &text.classes, &text.items);
+        let taxonomy = taxonomy(&text.risk_kinds, &text.domains, &text.classes, &text.items);
         let in_force = |plan: &Plan| plan.set == head.set || plan.set == GENERAL_SET;
         let sets = text.plans.iter().map(|p| p.set.clone()).collect();
         let needs: BTreeMap<_, _> = text.linkages.into_iter().map(|l| (l.value.id, l.value.rows)).collect();
@@ -123,14 +123,21 @@ fn hash(files: &[(String, String)], set: Option<&str>) -> SmolStr {
     SmolStr::new(&hasher.finalize().to_hex()[..12])
 }
 
-fn taxonomy(domains: &[Entry<super::text::Word>], classes: &[Entry<ClassText>], items: &[Entry<ItemText>]) -> Taxonomy {
+fn taxonomy(
+    risks: &[Entry<Word>],
+    domains: &[Entry<Word>],
+    classes: &[Entry<ClassText>],
+    items: &[Entry<ItemText>],
+) -> Taxonomy {
     let of_class: BTreeMap<&str, &ClassText> = classes.iter().map(|c| (c.id.as_str(), &c.value)).collect();
     let item = |item: &Entry<ItemText>| -> Option<(CategoryId, Category)> {
         let class = of_class.get(item.id.as_str().rsplit_once('/')?.0)?;
         Some((item.id.clone(), inherit(class, item)))
     };
+    let words = |words: &[Entry<Word>]| words.iter().map(|w| (w.id.clone(), w.zh.clone(), w.en.clone())).collect();
     Taxonomy {
-        domains: domains.iter().map(|d| (d.id.clone(), d.zh.clone(), d.en.clone())).collect(),
+        risks: words(risks),
+        domains: words(domains),
         classes: classes.iter().map(|c| (c.id.as_str().into(), c.zh.clone(), c.en.clone())).collect(),
         categories: items.iter().filter_map(item).collect(),
     }

@@ -17,6 +17,8 @@ mod keywords;
 
 mod locate;
 
+mod census;
+
 mod areas;
 mod plans;
 mod problem;
@@ -31,6 +33,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 pub use areas::{Area, Areas, County, Neighbour, Site, Township, Zone};
+pub use census::Census;
 pub use conditions::{Condition, Mask, Masked};
 pub use keywords::{Automaton, GROUPS_MAX, Hits};
 pub use plans::{

@@ -105,6 +105,8 @@ pub enum LateAction {
 /// The taxonomy, by id.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Taxonomy {
+    /// The kinds of risk in the order of the file: id, Chinese, English.
+    pub risks: Vec<(SmolStr, SmolStr, SmolStr)>,
     /// Domains in the order of the file: id, Chinese, English.
     pub domains: Vec<(SmolStr, SmolStr, SmolStr)>,
     /// Classes in the order of the file: id, Chinese, English.

@@ -15,6 +15,7 @@ mod command;
 mod event;
 mod ids;
 mod lifecycle;
+mod notice;
 mod order;
 mod place;
 mod post;
@@ -31,6 +32,7 @@ pub use ids::{
     MarkName, OrderId, PlanId, PostId, RuleId, SiteId, SourceId, TeamId,
 };
 pub use lifecycle::{Desk, IncidentState, Level, Link};
+pub use notice::NoticeKind;
 pub use order::{OrderState, Recall, Role};
 pub use place::{Crs, Place, PlaceRef, Position, Spot};
 pub use post::{Kind, Need, PostSpec, Team};

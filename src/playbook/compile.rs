@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::problem::{Problem, Problems};
 use super::text::{ClassText, Entry, ItemText, Text, Word};
-use super::{Areas, Automaton, Category, Condition, Keywords, Plan, Playbook, Taxonomy, roster};
+use super::{Areas, Automaton, Category, Condition, Keywords, Plan, Playbook, RuleIndex, Taxonomy, roster};
 use crate::model::CategoryId;
 
 /// The set whose plans are in force beside whichever other.
@@ -75,6 +75,7 @@ impl Playbook {
         }
         .indexed();
         let keywords: Vec<Keywords> = values(text.keywords).collect();
+        let rule_conditions: Vec<Condition> = text.rules.iter().map(|r| Condition::of(&r.when, &keywords)).collect();
         Self {
             posts: roster::posts(&text.posts, &text.post_blocks, &areas.areas),
             teams: roster::teams(&text.teams, &areas.areas),
@@ -82,7 +83,8 @@ impl Playbook {
             zone,
             taxonomy,
             automaton: Automaton::of(&keywords),
-            rule_conditions: text.rules.iter().map(|r| Condition::of(&r.when, &keywords)).collect(),
+            rule_index: RuleIndex::of(&rule_conditions),
+            rule_conditions,
             rules: values(text.rules).collect(),
             modifier_conditions: text.modifiers.iter().map(|m| Condition::of(&m.when, &keywords)).collect(),
             modifiers: values(text.modifiers).collect(),

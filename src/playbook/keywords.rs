@@ -75,6 +75,20 @@ impl Hits {
         (0..GROUPS_MAX).filter(|group| self.has(*group))
     }
 
+    /// The groups that are in both, by number.
+    pub fn iter_with(&self, other: &Self) -> impl Iterator<Item = usize> + use<> {
+        let mut words = self.0;
+        words.iter_mut().zip(&other.0).for_each(|(word, more)| *word &= more);
+        (0..words.len()).flat_map(move |at| {
+            let mut word = words[at];
+            std::iter::from_fn(move || {
+                let bit = word.trailing_zeros() as usize;
+                word &= word.wrapping_sub(1);
+                (bit < 64).then_some(at * 64 + bit)
+            })
+        })
+    }
+
     fn add(&mut self, other: &Self) {
         for (word, more) in self.0.iter_mut().zip(&other.0) {
             *word |= more;

@@ -14,6 +14,7 @@ mod compile;
 
 mod conditions;
 mod keywords;
+mod rule_index;
 
 mod locate;
 
@@ -40,6 +41,7 @@ pub use plans::{
     Anchor, Limit, Linkage, Mark, Milestone, NeedRow, OnMiss, Plan, RingWord, Scope, Subscription, covers,
 };
 pub use problem::Problem;
+pub use rule_index::{Offered, RuleIndex};
 pub use rules::{Keywords, Modifier, ModifierEffect, Reading, Rule, When};
 pub use settings::{Agency, Barrier, Cost, Disposition, Folding, Head, Limits, Rings, Rush, Source, Travel};
 pub use taxonomy::{Category, LateAction, LateRule, MatchMode, Matching, Taxonomy};
@@ -67,6 +69,8 @@ pub struct Playbook {
     pub automaton: Automaton,
     /// The conditions of `rules`, compiled, in the same order.
     pub rule_conditions: Vec<Condition>,
+    /// Which of them can hold at all.
+    pub rule_index: RuleIndex,
     /// The conditions of `modifiers`, compiled, in the same order.
     pub modifier_conditions: Vec<Condition>,
     /// Those of the set in force and of the set `general`, by id, with their needs filled in. Plans of different sets may

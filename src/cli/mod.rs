@@ -6,6 +6,7 @@
 //! is printed with its causes and becomes exit code 2.
 
 pub mod check;
+pub mod replay;
 
 use std::process::ExitCode;
 
@@ -25,12 +26,15 @@ pub struct Cli {
 pub enum Command {
     /// Check a playbook: what it holds, or everything that is wrong with it.
     Check(check::Args),
+    /// Replay a city's real history through the engine, and tell what it came to.
+    Replay(replay::Args),
 }
 
 impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Check(args) => check::run(&args),
+            Self::Replay(args) => replay::run(&args),
         }
     }
 }

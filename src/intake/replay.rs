@@ -98,7 +98,6 @@ pub fn decide(
         let incident = &sheet.history.incidents[index];
         match happening.deed {
             Deed::Received if incident.sent.is_empty() => run.receive(index, at, sink)?,
-            Deed::Received => {}
             Deed::Ordered(s) => {
                 if s == 0 {
                     run.receive(index, at, sink)?;
@@ -114,7 +113,8 @@ pub fn decide(
                     run.duty((index, s), Act::OnDuty, at, sink)?;
                 }
             }
-            Deed::Acted(..) => {}
+            // The report is fed with its first order; of the acts only clearing matters to who is free.
+            Deed::Received | Deed::Acted(..) => {}
             Deed::Finished => {
                 // A unit whose row never says that it was free again is free when its incident is over.
                 for (s, sent) in incident.sent.iter().enumerate() {
@@ -223,12 +223,6 @@ impl<'h> Run<'h> {
         Ok(())
     }
 
-    fn event(&self, source: &SourceId, id: EventId, at: Timestamp, body: Body) -> Event {
-        let digest = Digest::of(format!("{source} {id} {at}").as_bytes());
-        let meta = Meta { source: source.clone(), id, time: Some(at), traceparent: None, digest };
-        Event { meta, received: at, body }
-    }
-
     fn recorded(&self, index: usize) -> &'h Recorded {
         &self.sheet.history.incidents[index]
     }
@@ -242,7 +236,7 @@ impl<'h> Run<'h> {
             ..Report::default()
         };
         let source = &self.sheet.mapping.history.source;
-        let event = self.event(source, incident.id.clone(), at, Body::Report(Box::new(report)));
+        let event = event(source, incident.id.clone(), at, Body::Report(Box::new(report)));
         self.tally.counts.reports += 1;
         self.picked = None;
         let answer = self.feed(&incident.id, at, event, sink)?;
@@ -258,14 +252,14 @@ impl<'h> Run<'h> {
     fn command(
         &mut self,
         index: usize,
-        id: SmolStr,
+        id: &str,
         at: Timestamp,
         kind: CommandKind,
         sink: &mut Sink<'_>,
     ) -> std::io::Result<Answer> {
         let by = self.sheet.mapping.history.seat.clone();
         let command = Command { by, reason: None, incident: self.incidents[index].clone(), kind };
-        let event = self.event(&self.desk, id.as_str().into(), at, Body::Command(Box::new(command)));
+        let event = event(&self.desk, id.into(), at, Body::Command(Box::new(command)));
         self.feed(&self.recorded(index).id, at, event, sink)
     }
 
@@ -273,7 +267,7 @@ impl<'h> Run<'h> {
         let sent = &self.recorded(index).sent[s];
         let kind = CommandKind::Order { post: sent.unit.clone(), role: None };
         let id = format_smolstr!("{}/{}/order", sent.row, sent.unit);
-        if let Answer::Applied { orders, .. } = self.command(index, id, at, kind, sink)?
+        if let Answer::Applied { orders, .. } = self.command(index, &id, at, kind, sink)?
             && let Some(order) = orders.into_iter().next()
         {
             self.orders.insert((index, s), order);
@@ -301,7 +295,7 @@ impl<'h> Run<'h> {
             report: None,
         };
         let id = EventId::from(format!("{}/{}/{act}", sent.row, sent.unit));
-        let event = self.event(&self.desk, id, at, Body::Act(field));
+        let event = event(&self.desk, id, at, Body::Act(field));
         self.feed(&self.recorded(index).id, at, event, sink).map(drop)
     }
 
@@ -318,7 +312,7 @@ impl<'h> Run<'h> {
         let field =
             FieldAct { post: sent.unit.clone(), act, order: None, incident: None, reason, done_at: None, report: None };
         let id = EventId::from(format!("{}/{}/{act}", sent.row, sent.unit));
-        let event = self.event(&self.desk, id, at, Body::Act(field));
+        let event = event(&self.desk, id, at, Body::Act(field));
         self.feed(&self.recorded(index).id, at, event, sink).map(drop)
     }
 
@@ -333,7 +327,7 @@ impl<'h> Run<'h> {
         self.open.remove(&id);
         let incident = self.recorded(index);
         let kind = CommandKind::Close { disposition: incident.disposition.as_str().into(), prevention: false };
-        self.command(index, format_smolstr!("{}/close", incident.id), at, kind, sink).map(drop)
+        self.command(index, &format_smolstr!("{}/close", incident.id), at, kind, sink).map(drop)
     }
 
     fn end(mut self) -> (Tally, Outcome) {
@@ -358,4 +352,10 @@ impl<'h> Run<'h> {
         }
         (self.tally, outcome)
     }
+}
+
+fn event(source: &SourceId, id: EventId, at: Timestamp, body: Body) -> Event {
+    let digest = Digest::of(format!("{source} {id} {at}").as_bytes());
+    let meta = Meta { source: source.clone(), id, time: Some(at), traceparent: None, digest };
+    Event { meta, received: at, body }
 }

@@ -105,7 +105,8 @@ impl Shard {
             }
             if round == Round::Settled {
                 self.tell_settled();
-                if *self.shared.phase.borrow() == Phase::Draining {
+                // The queue is closed before the phase changes: what is empty now stays empty.
+                if *self.shared.phase.borrow() == Phase::Draining && self.shared.queue.is_empty() {
                     return self.close();
                 }
             }

@@ -1,22 +1,60 @@
 //! The engine: the whole rule book as one state machine that knows no clock and does no I/O.
 //!
+//! # In, out, look
 //! In: [`Engine::step`] takes one [`Input`] at an instant, [`Engine::advance`] lets time pass. Out: every
 //! [`Effect`] goes into a buffer that the caller owns, every changed piece of state is handed out as a
 //! [`Document`] by [`Engine::take_changed`]. Look: the read methods. The shell commits positions, documents and
 //! effects of a batch together, and only then delivers.
+//!
+//! # How a report goes through
+//! `reports` asks whether it is a repeat (`repeats`), whether it belongs to another centre, to an open incident or to a
+//! closed one (`matching`), whether a flood folds it (`folding`), and else opens an incident. `plan` puts the plan in
+//! force: its marks (`marks`) and its needs. `dispatch` serves needs: it asks `linkage` for the cheapest posts and issues
+//! orders. Posts answer through `acts`, operators through `commands`; both pass the one guard in `lifecycle`. When a
+//! deadline falls due, `marks` finds what was missed and `escalation` does what the plan says: next post, next echelon,
+//! next level, all-call (`allcall`), notice (`notices`).
+//!
+//! # Time
+//! A deadline fires *as of its own instant*, however late the shell calls: decisions do not depend on how often the
+//! clock is looked at, and a history replayed gives the same bytes. Only what fell due during our own outage fires as
+//! of the restart, once, marked late. At one instant deadlines fire in the order of their content, never of their
+//! insertion, so that a restored engine goes on exactly as one that never stopped.
+//!
+//! # Invariants
+//! Every accepted report belongs to exactly one incident. Levels only climb. Closing leaves no timer. No order leaves
+//! the state `recalled`. Drill and real never mix. Ordered maps everywhere: no order of iteration can reach an effect
+//! that is not the order of the ids.
 
+mod acts;
+mod allcall;
+mod commands;
+mod deadline;
+mod dispatch;
 mod effect;
+mod escalation;
 mod fleet;
+mod folding;
 mod grid;
 mod input;
+mod lifecycle;
 pub mod linkage;
+mod marks;
+mod matching;
+mod notices;
+mod plan;
+mod repeats;
+mod reports;
 mod snapshot;
+pub mod state;
 mod timeline;
 pub mod travel;
 pub mod wheel;
 mod words;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+use smol_str::SmolStr;
 
 pub use effect::{
     AgencyMessage, Answer, Call, Callee, Effect, Notice, NoticeKind, OrderMessage, Refusal, ReportAnswer, ReportOutcome,
@@ -30,15 +68,45 @@ pub use words::{Clock, Words, elapsed};
 // What the engine takes from the door and from classification.
 pub use crate::model::Verdict;
 
-use crate::model::Timestamp;
+use crate::model::{Body, Event, IncidentId, Lane, LocalTime, OrderId, PostId, Severity, Timestamp};
 use crate::playbook::Playbook;
+use deadline::Deadline;
+use repeats::Repeats;
+use snapshot::Key;
+use state::{Bucket, CallList, Head, Incident, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION};
+
+/// Deadlines fired by one call of [`Engine::advance`].
+const FIRED_MAX: usize = 64;
 
 /// One command area: its incidents, posts and marks.
 #[derive(Debug)]
 pub struct Engine {
     playbook: Arc<Playbook>,
-    fleet: Fleet,
     now: Timestamp,
+    /// Set while what fell due during our own outage is fired.
+    outage: Option<Outage>,
+
+    // State: each entry is a document.
+    head: Head,
+    incidents: BTreeMap<IncidentId, Incident>,
+    orders: BTreeMap<OrderId, Order>,
+    reports: BTreeMap<(IncidentId, u32), ReportRecord>,
+    calls: BTreeMap<(IncidentId, u32, u32), CallList>,
+    posts: BTreeMap<PostId, PostRecord>,
+    notices: BTreeMap<SmolStr, OpenNotice>,
+    buckets: BTreeMap<SmolStr, Bucket>,
+    repeats: Repeats,
+    changed: BTreeSet<Key>,
+
+    // Derived: built anew by a restore.
+    fleet: Fleet,
+    wheel: wheel::Wheel<Deadline>,
+    /// Incidents with a need that nobody could serve, the one to be served first in front.
+    queue: BTreeSet<(Lane, Severity, Timestamp, IncidentId)>,
+    near: matching::Nearby,
+
+    /// The caller's buffer, while a step runs.
+    out: Vec<Effect>,
 }
 
 /// Why a state cannot be restored.
@@ -56,7 +124,27 @@ impl Engine {
     #[must_use]
     pub fn new(playbook: Arc<Playbook>) -> Self {
         let fleet = Fleet::of(&playbook);
-        Self { playbook, fleet, now: Timestamp(0) }
+        let head = Head { v: STATE_VERSION, playbook: playbook.hash.clone(), ..Head::default() };
+        Self {
+            playbook,
+            now: Timestamp(0),
+            outage: None,
+            head,
+            incidents: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            posts: BTreeMap::new(),
+            notices: BTreeMap::new(),
+            buckets: BTreeMap::new(),
+            repeats: Repeats::default(),
+            changed: BTreeSet::new(),
+            fleet,
+            wheel: wheel::Wheel::default(),
+            queue: BTreeSet::new(),
+            near: matching::Nearby::default(),
+            out: Vec::new(),
+        }
     }
 
     /// The engine whose newest documents these are, in any order.
@@ -67,25 +155,171 @@ impl Engine {
         playbook: Arc<Playbook>,
         documents: impl IntoIterator<Item = Document>,
     ) -> Result<Self, RestoreError> {
-        let _ = documents.into_iter().count();
-        Ok(Self::new(playbook))
+        let mut engine = Self::new(playbook);
+        for document in documents {
+            engine.read_back(&document)?;
+        }
+        engine.now = engine.head.at;
+        engine.derive();
+        Ok(engine)
+    }
+
+    /// Builds everything that is derived from documents.
+    fn derive(&mut self) {
+        let posts: Vec<_> = self.posts.iter().map(|(id, record)| (id.clone(), record.clone())).collect();
+        for (id, record) in posts {
+            if record.gone {
+                self.fleet.remove(&id);
+            } else if let Some(spec) = record.spec {
+                self.fleet.put(spec);
+            }
+            self.fleet.set_duty(&id, record.duty);
+        }
+        let mut live: Vec<_> = self.orders.values().filter(|o| o.is_live()).map(|o| o.id.clone()).collect();
+        // The active assignment of a post is the one that came farthest, then the oldest.
+        live.sort_by_key(|id| {
+            let order = &self.orders[id];
+            (std::cmp::Reverse(order.state.max(crate::model::OrderState::Signed)), order.issued, id.clone())
+        });
+        for id in &live {
+            self.put_task(id);
+        }
+        let hours: Vec<PostId> = self.fleet.iter().map(|u| u.spec.id.clone()).collect();
+        for post in hours {
+            self.arm_hours(&post);
+        }
+        for minute in self.repeats.minutes().collect::<BTreeSet<_>>() {
+            self.wheel.insert(Repeats::dies(minute, self.playbook.limits.repeats_known), Deadline::Forget(minute));
+        }
+        for notice in self.notices.values() {
+            self.wheel.insert(notice.take_by, Deadline::Take(notice.id.clone()));
+        }
+        let ids: Vec<IncidentId> = self.incidents.keys().cloned().collect();
+        for id in ids {
+            self.derive_incident(&id);
+        }
+    }
+
+    fn derive_incident(&mut self, id: &IncidentId) {
+        let incident = &self.incidents[id];
+        self.near.put(incident);
+        for (ix, run) in incident.marks.iter().enumerate() {
+            marks::arm(&mut self.wheel, id, 0, ix, run);
+        }
+        if let Some(closing) = &incident.closed {
+            self.wheel.insert(closing.at + self.playbook.limits.closed_kept, Deadline::Retire(id.clone()));
+        }
+        if incident.flood.is_some() && incident.state.is_open() {
+            self.wheel.insert(incident.last_report + self.playbook.folding.quiet, Deadline::Quiet(id.clone()));
+        }
+        if let Some(call) = &incident.all_call {
+            if call.ended.is_none() {
+                self.wheel.insert(call.until, Deadline::CallEnds(id.clone()));
+            }
+            if call.has_work() {
+                self.wheel.insert(self.now, Deadline::CallGoesOn(id.clone()));
+            }
+        }
+        if incident.waits() {
+            self.queue.insert(Self::queue_key(incident));
+        }
+        for n in 1..=incident.orders {
+            let Some(order) = self.orders.get(&incident.order_id(n)) else { continue };
+            for (ix, run) in order.marks.iter().enumerate() {
+                marks::arm(&mut self.wheel, id, n, ix, run);
+            }
+            if order.state == crate::model::OrderState::Issued {
+                self.wheel.insert(order.expires, Deadline::Expiry(order.id.clone()));
+            }
+        }
     }
 
     // In
 
     /// Applies one input at `at` (never before an earlier step's `at`), after firing everything due up to then.
     pub fn step(&mut self, at: Timestamp, input: Input, effects: &mut Vec<Effect>) -> Answer {
-        let _ = (input, effects);
+        if let Input::Outage(outage) = input {
+            return self.resume(at, outage, effects);
+        }
+        while !self.advance(at, effects) {}
+        std::mem::swap(&mut self.out, effects);
         self.now = self.now.max(at);
-        Answer::Applied { incident: None, orders: Vec::new(), repeat: false }
+        self.touch(Key::Head);
+        let answer = match input {
+            Input::Event(event, verdict) => self.event(*event, verdict.map(|v| *v)),
+            Input::Roster(change) => self.roster(change),
+            Input::Playbook(playbook) => self.swap_playbook(playbook),
+            Input::Delivery(delivery) => self.delivery(&delivery),
+            Input::Outage(_) => unreachable!("handled above"),
+        };
+        std::mem::swap(&mut self.out, effects);
+        answer
     }
 
     /// Lets time pass: fires what is due up to and including `to`, in order, at most a bounded number of deadlines.
     /// Returns whether everything due has been fired; else the caller commits and calls again.
     pub fn advance(&mut self, to: Timestamp, effects: &mut Vec<Effect>) -> bool {
-        let _ = effects;
-        self.now = self.now.max(to);
-        true
+        std::mem::swap(&mut self.out, effects);
+        let mut fired = 0;
+        while fired < FIRED_MAX {
+            let Some((due, deadline)) = self.wheel.pop(to) else { break };
+            // What fell due during our own outage fires as of now; all else as of its own instant.
+            self.now = self.now.max(if self.outage.is_some() { to } else { due });
+            self.touch(Key::Head);
+            fired += self.fire(due, deadline);
+        }
+        let done = self.wheel.next_at().is_none_or(|next| next > to);
+        if done && to > self.now {
+            self.now = to;
+        }
+        std::mem::swap(&mut self.out, effects);
+        done
+    }
+
+    /// Fires one deadline, and with it the misses of the same incident at the same instant; returns how many.
+    fn fire(&mut self, due: Timestamp, deadline: Deadline) -> usize {
+        match deadline {
+            Deadline::Warn(incident, mark) => self.warn(&incident, 0, mark),
+            Deadline::WarnOrder(order, mark) => self.warn(&order.incident, order.n, mark),
+            Deadline::Due(incident, order, mark) => return self.miss_all(due, &incident, (order, mark)),
+            Deadline::Expiry(order) => self.expire(&order),
+            Deadline::Take(notice) => self.pass_notice(&notice),
+            Deadline::CallEnds(incident) => self.end_call(&incident, "time is over"),
+            Deadline::CallGoesOn(incident) => self.work_call(&incident),
+            Deadline::Hours(post) => self.hours_changed(&post),
+            Deadline::Quiet(incident) => self.flood_quiet(&incident),
+            Deadline::Forget(minute) => self.forget_minute(minute),
+            Deadline::Retire(incident) => self.retire(&incident),
+        }
+        1
+    }
+
+    /// We were down: what fell due meanwhile fires now, once, marked late through our own outage.
+    fn resume(&mut self, at: Timestamp, outage: Outage, effects: &mut Vec<Effect>) -> Answer {
+        self.outage = Some(outage);
+        let overdue = self.wheel.next_at().is_some_and(|next| next <= at);
+        self.now = self.now.max(at);
+        std::mem::swap(&mut self.out, effects);
+        self.touch(Key::Head);
+        self.say(None, Actor::Engine, What::Outage { from: outage.from, to: outage.to });
+        if overdue {
+            let text = format!("marks fell due while nobody watched, {} until {}", outage.from, outage.to);
+            self.notice(None, NoticeKind::Outage, text);
+        }
+        std::mem::swap(&mut self.out, effects);
+        while !self.advance(at, effects) {}
+        self.outage = None;
+        Answer::applied(None)
+    }
+
+    fn event(&mut self, event: Event, verdict: Option<Verdict>) -> Answer {
+        let Event { meta, received, body } = event;
+        match body {
+            Body::Report(report) => self.report(meta, received, *report, verdict),
+            Body::Position(fix) => self.position(&fix),
+            Body::Act(act) => self.once(&meta, |engine, meta| engine.act(meta, received, act)),
+            Body::Command(command) => self.once(&meta, |engine, meta| engine.command(meta, received, *command)),
+        }
     }
 
     // Out
@@ -93,12 +327,7 @@ impl Engine {
     /// The next instant at which something falls due.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        None
-    }
-
-    /// The documents changed since the last call, newest version each, by key.
-    pub fn take_changed(&mut self) -> Vec<Document> {
-        Vec::new()
+        self.wheel.next_at()
     }
 
     // Look
@@ -119,5 +348,96 @@ impl Engine {
     #[must_use]
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
+    }
+
+    /// An incident by its id; closed ones are kept as long as late reports can reach them.
+    #[must_use]
+    pub fn incident(&self, id: &IncidentId) -> Option<&Incident> {
+        self.incidents.get(id)
+    }
+
+    /// Every incident that is kept, oldest first.
+    pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
+        self.incidents.values()
+    }
+
+    /// An order by its id.
+    #[must_use]
+    pub fn order(&self, id: &OrderId) -> Option<&Order> {
+        self.orders.get(id)
+    }
+
+    /// Every order of an incident, oldest first.
+    pub fn orders_of<'a>(&'a self, id: &IncidentId) -> impl Iterator<Item = &'a Order> {
+        let from = OrderId { incident: id.clone(), n: 0 };
+        let to = OrderId { incident: id.clone(), n: u32::MAX };
+        self.orders.range(from..=to).map(|(_, order)| order)
+    }
+
+    /// Every report of an incident, oldest first, with its number.
+    pub fn reports_of<'a>(&'a self, id: &IncidentId) -> impl Iterator<Item = (u32, &'a ReportRecord)> {
+        self.reports.range((id.clone(), 0)..=(id.clone(), u32::MAX)).map(|((_, n), record)| (*n, record))
+    }
+
+    /// Incidents that wait for a post, the one to be served first in front.
+    pub fn queue(&self) -> impl Iterator<Item = &IncidentId> {
+        self.queue.iter().map(|(_, _, _, id)| id)
+    }
+
+    /// Notices that a person must take.
+    pub fn open_notices(&self) -> impl Iterator<Item = &OpenNotice> {
+        self.notices.values()
+    }
+
+    /// Deadlines that are armed; none of them belongs to a closed incident, apart from its own retirement.
+    #[must_use]
+    pub fn deadlines(&self) -> usize {
+        self.wheel.len()
+    }
+
+    // Shared by the parts
+
+    fn touch(&mut self, key: Key) {
+        self.changed.insert(key);
+    }
+
+    fn local(&self, at: Timestamp) -> LocalTime {
+        at.local(&self.playbook.zone)
+    }
+
+    /// Writes a line of the timeline.
+    fn say(&mut self, incident: Option<&IncidentId>, by: Actor, what: What) {
+        let drill = incident.and_then(|id| self.incidents.get(id)).is_some_and(Incident::drill);
+        let entry = Entry { at: self.now, incident: incident.cloned(), drill, by, what };
+        self.out.push(Effect::Timeline(Box::new(entry)));
+    }
+
+    /// The incident, to be changed; its document will be written.
+    fn incident_mut(&mut self, id: &IncidentId) -> &mut Incident {
+        self.changed.insert(Key::Incident(id.clone()));
+        self.incidents.get_mut(id).expect("ids inside the engine come from its own map")
+    }
+
+    /// The order, to be changed; its document will be written.
+    fn order_mut(&mut self, id: &OrderId) -> &mut Order {
+        self.changed.insert(Key::Order(id.clone()));
+        self.orders.get_mut(id).expect("ids inside the engine come from its own map")
+    }
+
+    fn queue_key(incident: &Incident) -> (Lane, Severity, Timestamp, IncidentId) {
+        let Incident { classification, received, id, .. } = incident;
+        (classification.lane, classification.severity, *received, id.clone())
+    }
+}
+
+impl Answer {
+    pub(crate) fn applied(incident: Option<IncidentId>) -> Self {
+        Self::Applied { incident, orders: Vec::new(), repeat: false }
+    }
+}
+
+impl Refusal {
+    pub(crate) fn new(code: &str, field: Option<&str>, detail: String, hint: Option<&str>) -> Self {
+        Self { code: code.into(), field: field.map(Into::into), detail, hint: hint.map(Into::into) }
     }
 }

@@ -1,0 +1,600 @@
+//! Dispatch: serving needs with posts. Who is chosen is decided by `linkage`; here the choice becomes orders, and what
+//! follows from it is done: a robbed incident is served anew at once, a thinned area is covered, what nobody can serve
+//! waits in the one queue of the command area, and whoever fills a need first keeps it.
+
+use std::collections::BTreeMap;
+
+use smol_str::{SmolStr, format_smolstr};
+
+use super::deadline::Deadline;
+use super::linkage::{self, Ask, Pick, Shortfall, Wanted};
+use super::snapshot::Key;
+use super::state::{Incident, Order, OrderTimes, STATE_VERSION};
+use super::{Actor, Effect, Engine, NoticeKind, OrderMessage, Task, Weighed, What};
+use crate::model::{
+    AreaId, FreeText, IncidentId, IncidentState, Lane, MarkName, Millis, OrderId, OrderState, PostId, Recall, Role,
+};
+use crate::playbook::{Milestone, OnMiss};
+
+/// Incidents of the waiting queue that one freed post is offered to.
+const OFFERED_MAX: usize = 32;
+
+/// Why posts are ordered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The plan asks for them.
+    Plan,
+    /// The order before was not signed in time, or missed another mark of its own.
+    Unsigned(Milestone),
+    /// The post before declined.
+    Declined,
+    /// The order before could not be delivered.
+    Undelivered,
+    /// The post before went out of service, off the roster, or was stood down.
+    Lost(Recall),
+    /// A mark of the incident was missed.
+    Mark(MarkName),
+    /// The incident was evaluated anew.
+    Evaluated(SmolStr),
+    /// Its post was taken for a more urgent one.
+    Robbed,
+    /// It waited, and somebody became free.
+    Waited,
+    /// Verification lapsed or confirmed.
+    Verified(SmolStr),
+}
+
+impl Cause {
+    fn word(&self) -> SmolStr {
+        match self {
+            Self::Plan => "plan".into(),
+            Self::Unsigned(Milestone::Signed) => "unsigned".into(),
+            Self::Unsigned(milestone) => format_smolstr!("missed {milestone}"),
+            Self::Declined => "declined".into(),
+            Self::Undelivered => "undelivered".into(),
+            Self::Lost(recall) => format_smolstr!("{recall}"),
+            Self::Mark(name) => format_smolstr!("missed {name}"),
+            Self::Evaluated(why) => why.clone(),
+            Self::Robbed => "re-served".into(),
+            Self::Waited => "waited".into(),
+            Self::Verified(how) => how.clone(),
+        }
+    }
+}
+
+/// An order about to be issued.
+pub(super) struct Issue {
+    pub post: PostId,
+    pub role: Role,
+    pub echelon: u8,
+    pub need: Option<u16>,
+    pub cause: SmolStr,
+    pub by: Actor,
+    pub weighed: Option<Weighed>,
+    pub covers: Option<(AreaId, PostId)>,
+    /// Takes the place of this order of the same post, whose queue is kept.
+    pub instead_of: Option<OrderId>,
+}
+
+impl Engine {
+    /// Serves every need that lacks posts; returns the orders issued for this incident.
+    pub(super) fn serve(&mut self, id: &IncidentId, cause: &Cause) -> Vec<OrderId> {
+        let incident = &self.incidents[id];
+        let active = matches!(
+            incident.state,
+            IncidentState::Received | IncidentState::Verifying | IncidentState::Dispatching | IncidentState::Handling
+        );
+        let Some(target) = incident.place.position.filter(|_| active) else { return Vec::new() };
+        let lacking: Vec<(usize, u16)> = (0..incident.needs.len())
+            .map(|ix| (ix, usize::from(incident.needs[ix].wanted).saturating_sub(self.serving(id, ix))))
+            .map(|(ix, count)| (ix, u16::try_from(count).unwrap_or(u16::MAX)))
+            .filter(|&(_, count)| count > 0)
+            .collect();
+        let excluded = self.excluded(id);
+        let incident = &self.incidents[id];
+        let ask = Ask {
+            target,
+            county: incident.place.county.as_ref(),
+            severity: incident.classification.severity,
+            lane: incident.classification.lane,
+            drill: incident.drill(),
+            may_preempt: !incident.robbed,
+            echelon_max: incident.echelon,
+            needs: lacking
+                .iter()
+                .map(|&(need, count)| Wanted { need, spec: &incident.needs[need].need, count })
+                .collect(),
+            excluded: &excluded,
+            now: self.now,
+            local: self.local(self.now),
+        };
+        let choice = linkage::choose(&self.playbook, &self.fleet, &ask);
+        let orders = self.take(id, choice.picks, &cause.word());
+        self.note_short(id, &lacking, &choice.short);
+        orders
+    }
+
+    /// Makes picks true: drops and pre-emptions first, then the orders, then what follows from them.
+    fn take(&mut self, id: &IncidentId, picks: Vec<Pick>, cause: &SmolStr) -> Vec<OrderId> {
+        let (mut orders, mut robbed, mut thin) = (Vec::new(), Vec::new(), Vec::new());
+        for pick in picks {
+            if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
+                self.notice(
+                    Some(id),
+                    NoticeKind::LimitReached,
+                    format!("{id} has had {} orders", self.incidents[id].orders),
+                );
+                break;
+            }
+            for order in &pick.drops {
+                robbed.extend(self.rob(order, id, false));
+            }
+            if let Some(order) = &pick.preempts {
+                robbed.extend(self.rob(order, id, true));
+            }
+            let issue = Issue {
+                post: pick.post.clone(),
+                role: pick.role,
+                echelon: pick.echelon,
+                need: u16::try_from(pick.need).ok(),
+                cause: cause.clone(),
+                by: Actor::Engine,
+                weighed: Some(pick.weighed),
+                covers: None,
+                instead_of: pick.preempts,
+            };
+            let order = self.issue(id, issue);
+            thin.extend(pick.uncovers.map(|area| (area, pick.post, order.clone())));
+            orders.push(order);
+        }
+        for (area, post, order) in thin {
+            self.move_up(id, &area, &post, &order);
+        }
+        for other in robbed {
+            if self.incidents[&other].state.is_open() {
+                self.serve(&other, &Cause::Robbed);
+            }
+        }
+        orders
+    }
+
+    /// Takes a post's present order from it. Returns the incident that lost it, to be served anew.
+    fn rob(&mut self, order: &OrderId, by: &IncidentId, keeps_task: bool) -> Option<IncidentId> {
+        let other = order.incident.clone();
+        let post = self.orders[order].post.clone();
+        let cover = self.orders[order].covers.is_some();
+        self.say(
+            Some(&other),
+            Actor::Engine,
+            What::PreEmpted { order: order.clone(), post: post.clone(), from: by.clone() },
+        );
+        self.notice(Some(&other), NoticeKind::PreEmption, format!("{post} was taken from {order} for {by}"));
+        self.end_order(order, OrderState::Recalled, Some(Recall::PreEmpted), !keeps_task);
+        if cover {
+            return None;
+        }
+        let drill = self.incidents[&other].drill();
+        let incident = self.incident_mut(&other);
+        // A drill may be robbed again and again; a real incident once.
+        incident.robbed |= !drill;
+        self.retell_tasks(&other);
+        Some(other)
+    }
+
+    /// Issues one order.
+    pub(super) fn issue(&mut self, id: &IncidentId, issue: Issue) -> OrderId {
+        let expiry = self.incidents[id].plan.expiry;
+        let now = self.now;
+        let incident = self.incident_mut(id);
+        incident.orders += 1;
+        let order_id = incident.order_id(incident.orders);
+        let first = incident.ordered.is_none() && issue.covers.is_none();
+        if first {
+            incident.ordered = Some(now);
+        }
+        let order = Order {
+            v: STATE_VERSION,
+            id: order_id.clone(),
+            post: issue.post.clone(),
+            role: issue.role,
+            echelon: issue.echelon,
+            need: issue.need,
+            cause: issue.cause.clone(),
+            by: issue.by.clone(),
+            state: OrderState::Issued,
+            times: OrderTimes::default(),
+            issued: now,
+            expires: now + expiry,
+            recall: None,
+            superseded: false,
+            marks: Vec::new(),
+            weighed: issue.weighed.map(Box::new),
+            covers: issue.covers,
+            sent: None,
+            delivered: None,
+        };
+        self.orders.insert(order_id.clone(), order);
+        self.touch(Key::Order(order_id.clone()));
+        let queued = match &issue.instead_of {
+            Some(old) => {
+                let task = self.task_of(&order_id);
+                self.fleet.replace(old, task);
+                0
+            }
+            None => self.put_task(&order_id).unwrap_or(0),
+        };
+        if matches!(self.incidents[id].state, IncidentState::Received | IncidentState::Verifying)
+            && issue.role != Role::Cover
+        {
+            self.move_to(id, IncidentState::Dispatching);
+        }
+        self.arm_order(&order_id);
+        self.wheel.insert(now + expiry, Deadline::Expiry(order_id.clone()));
+        self.say_ordered(&order_id, u8::try_from(queued).unwrap_or(u8::MAX), issue.by);
+        self.tell_post(&order_id);
+        if first {
+            self.arm_incident(id, None);
+            self.reach(id, Milestone::Ordered, now, None);
+        }
+        order_id
+    }
+
+    fn say_ordered(&mut self, id: &OrderId, queued: u8, by: Actor) {
+        let (sign_by, on_scene_by) = self.promises(id);
+        let order = &self.orders[id];
+        let what = What::Ordered {
+            order: id.clone(),
+            post: order.post.clone(),
+            role: order.role,
+            echelon: order.echelon,
+            cause: order.cause.clone(),
+            sign_by,
+            on_scene_by,
+            queued,
+            weighed: order.weighed.clone(),
+        };
+        self.say(Some(&id.incident), by, what);
+    }
+
+    /// What the order promises: to be signed by, to be there by.
+    fn promises(&self, id: &OrderId) -> (Option<crate::model::Timestamp>, Option<crate::model::Timestamp>) {
+        let (order, incident) = (&self.orders[id], &self.incidents[&id.incident]);
+        let milestone_of = |ix: u16| incident.plan.marks[usize::from(ix)].milestone;
+        let own = |milestone| order.marks.iter().find(|r| milestone_of(r.mark) == milestone).map(|r| r.limit_at);
+        let of_incident = |milestone| {
+            incident.marks.iter().find(|r| r.state.waits() && milestone_of(r.mark) == milestone).map(|r| r.limit_at)
+        };
+        let there = match order.role {
+            Role::First => of_incident(Milestone::OnScene),
+            Role::Reinforce | Role::Cordon => of_incident(Milestone::JointOnScene),
+            Role::Cover | Role::AllCall => None,
+        };
+        (own(Milestone::Signed), own(Milestone::OnScene).or(there))
+    }
+
+    /// Sends the order, as it now stands, to its post.
+    pub(super) fn tell_post(&mut self, id: &OrderId) {
+        let (sign_by, on_scene_by) = self.promises(id);
+        let (order, incident) = (&self.orders[id], &self.incidents[&id.incident]);
+        let message = OrderMessage {
+            id: id.clone(),
+            incident: id.incident.clone(),
+            post: order.post.clone(),
+            role: order.role,
+            state: order.state,
+            recall: order.recall,
+            issued_at: order.issued,
+            sign_by,
+            on_scene_by,
+            expires_at: order.expires,
+            place: incident.place.clone(),
+            headline: format_smolstr!("{} {}", incident.category(), incident.classification.severity),
+            text: self.reports.get(&(id.incident.clone(), 1)).map_or_else(FreeText::default, |r| r.report.text.clone()),
+            reason: match &order.weighed {
+                Some(weighed) if !weighed.reasons.is_empty() => {
+                    format!("{}: {}", order.cause, weighed.reasons.join(", "))
+                }
+                _ => order.cause.to_string(),
+            },
+            bottom_line: incident.classification.lane == Lane::BottomLine,
+            drill: incident.drill(),
+        };
+        self.out.push(Effect::Order(Box::new(message)));
+    }
+
+    fn note_short(&mut self, id: &IncidentId, lacking: &[(usize, u16)], short: &[Shortfall]) {
+        self.unqueue(id);
+        for &(ix, _) in lacking {
+            if !short.iter().any(|s| s.need == ix) {
+                let run = &mut self.incident_mut(id).needs[ix];
+                (run.waiting, run.said_short) = (None, 0);
+            }
+        }
+        for shortfall in short {
+            let now = self.now;
+            let run = &mut self.incident_mut(id).needs[shortfall.need];
+            run.waiting.get_or_insert(now);
+            // A gap is said once, and again when it grows.
+            if shortfall.count > std::mem::replace(&mut run.said_short, shortfall.count) {
+                let what = What::Shortfall {
+                    role: shortfall.role,
+                    count: shortfall.count,
+                    waiting: true,
+                    reasons: shortfall.reasons.clone(),
+                };
+                self.say(Some(id), Actor::Engine, what);
+                let text = format!("{id} lacks {} for {}; it waits in the queue", shortfall.count, shortfall.role);
+                self.notice(Some(id), NoticeKind::Shortfall, text);
+            }
+        }
+        if self.incidents[id].waits() {
+            let key = Self::queue_key(&self.incidents[id]);
+            self.queue.insert(key);
+        }
+    }
+
+    /// Takes the incident out of the waiting queue, before anything its place there depends on changes.
+    pub(super) fn unqueue(&mut self, id: &IncidentId) {
+        let key = Self::queue_key(&self.incidents[id]);
+        self.queue.remove(&key);
+    }
+
+    /// A post became free, came on duty, or said where it is: the head of the queue that it can help is served.
+    pub(super) fn serve_queue(&mut self, freed: &PostId) {
+        let Some(unit) = self.fleet.get(freed) else { return };
+        let (kind, capabilities) = (unit.spec.kind, unit.spec.capabilities.clone());
+        let helps = |incident: &Incident| {
+            incident.needs.iter().any(|run| {
+                run.waiting.is_some()
+                    && run.need.kinds.contains(&kind)
+                    && run.need.capability.as_ref().is_none_or(|c| capabilities.contains(c))
+            })
+        };
+        let waiting: Vec<IncidentId> = self
+            .queue
+            .iter()
+            .map(|(.., id)| id)
+            .filter(|id| helps(&self.incidents[*id]))
+            .take(OFFERED_MAX)
+            .cloned()
+            .collect();
+        for id in waiting {
+            if !self.serve(&id, &Cause::Waited).is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Orders that count towards a need.
+    pub(super) fn serving(&self, id: &IncidentId, need: usize) -> usize {
+        self.orders_of(id).filter(|o| o.need.is_some_and(|n| usize::from(n) == need) && o.serves()).count()
+    }
+
+    /// Posts this incident does not ask, each with the reason.
+    pub(super) fn excluded(&self, id: &IncidentId) -> BTreeMap<PostId, SmolStr> {
+        let mut excluded = BTreeMap::new();
+        for order in self.orders_of(id) {
+            let reason = match order.state {
+                OrderState::Declined => "declined",
+                OrderState::Expired => "did not sign",
+                OrderState::Recalled if order.recall == Some(Recall::StoodDown) => "stood down",
+                OrderState::Recalled if order.recall == Some(Recall::OutOfService) => "out of service",
+                OrderState::Recalled | OrderState::Cleared => continue,
+                _ if order.superseded => "has not signed",
+                _ => "already ordered",
+            };
+            excluded.insert(order.post.clone(), reason.into());
+        }
+        excluded
+    }
+
+    /// The next best post for the need of an order that failed; whether anybody was found.
+    pub(super) fn replace(&mut self, order: &OrderId, cause: Cause) -> bool {
+        let id = order.incident.clone();
+        let failed = self.order_mut(order);
+        if failed.superseded && failed.is_live() {
+            return true;
+        }
+        failed.superseded = true;
+        let (need, covers) = (failed.need, failed.covers.clone());
+        if let Some((area, original)) = covers {
+            return self.move_up(&id, &area, &original, order);
+        }
+        if need.is_none() {
+            return false;
+        }
+        !self.serve(&id, &cause).is_empty()
+    }
+
+    /// One more post for the first role, beyond what the plan asks; whether anybody was found.
+    pub(super) fn reinforce_first(&mut self, id: &IncidentId, mark: &MarkName) -> bool {
+        let incident = &self.incidents[id];
+        let Some(need) = incident.needs.iter().position(|run| run.need.role == Role::First) else { return false };
+        let wanted = incident.needs[need].wanted;
+        let serving = u16::try_from(self.serving(id, need)).unwrap_or(u16::MAX);
+        // For this one choice the need asks for one more than serve it now.
+        self.incident_mut(id).needs[need].wanted = serving.saturating_add(1).max(wanted);
+        let orders = self.serve(id, &Cause::Mark(mark.clone()));
+        let run = &mut self.incident_mut(id).needs[need];
+        run.wanted = wanted;
+        if serving >= wanted {
+            run.waiting = None;
+            self.unqueue(id);
+            if self.incidents[id].waits() {
+                let key = Self::queue_key(&self.incidents[id]);
+                self.queue.insert(key);
+            }
+        }
+        !orders.is_empty()
+    }
+
+    /// Calls the next echelon; whether anybody was found.
+    pub(super) fn next_echelon(&mut self, id: &IncidentId, mark: &MarkName) -> bool {
+        let incident = self.incident_mut(id);
+        let next = incident.needs.iter().map(|run| run.need.echelon).filter(|&e| e > incident.echelon).min();
+        let Some(next) = next else { return false };
+        incident.echelon = next;
+        !self.serve(id, &Cause::Mark(mark.clone())).is_empty()
+    }
+
+    /// A pick left an area under its minimum: the nearest idle post of an area above its own covers it (补位).
+    fn move_up(&mut self, id: &IncidentId, area: &AreaId, original: &PostId, order: &OrderId) -> bool {
+        let excluded = self.excluded(id);
+        let local = self.local(self.now);
+        let Some(pick) = linkage::move_up(&self.playbook, &self.fleet, area, &excluded, self.now, local) else {
+            self.notice(
+                Some(id),
+                NoticeKind::CoverThin,
+                format!("{area} is under its minimum cover and nobody can move up"),
+            );
+            return false;
+        };
+        if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
+            return false;
+        }
+        let issue = Issue {
+            post: pick.post.clone(),
+            role: Role::Cover,
+            echelon: pick.echelon,
+            need: None,
+            cause: format_smolstr!("cover for {original}"),
+            by: Actor::Engine,
+            weighed: Some(pick.weighed),
+            covers: Some((area.clone(), original.clone())),
+            instead_of: None,
+        };
+        let _ = order;
+        let cover = self.issue(id, issue);
+        self.say(Some(id), Actor::Engine, What::MovedUp { area: area.clone(), post: pick.post, order: cover });
+        true
+    }
+
+    /// Takes an order back and serves whoever waits for its post.
+    pub(super) fn recall(&mut self, id: &OrderId, reason: Recall) {
+        let post = self.orders[id].post.clone();
+        self.end_order(id, OrderState::Recalled, Some(reason), true);
+        self.after_release(&id.incident, &post);
+    }
+
+    /// Ends an order: its marks, its expiry, its task.
+    pub(super) fn end_order(&mut self, id: &OrderId, state: OrderState, recall: Option<Recall>, release: bool) {
+        self.cancel_marks(&id.incident, id.n, |_| true);
+        let order = self.order_mut(id);
+        let expires = order.expires;
+        (order.state, order.recall) = (state, recall);
+        let post = order.post.clone();
+        self.wheel.cancel(expires, &Deadline::Expiry(id.clone()));
+        if release {
+            self.fleet.release(id);
+        }
+        if let Some(reason) = recall {
+            self.say(Some(&id.incident), Actor::Engine, What::Recalled { order: id.clone(), post, reason });
+            self.tell_post(id);
+        }
+    }
+
+    /// What follows when a post has been released by an incident: covers for it end, a shift that was over ends, and
+    /// whoever waits is served.
+    pub(super) fn after_release(&mut self, id: &IncidentId, post: &PostId) {
+        let idle = self.fleet.get(post).is_some_and(|unit| unit.tasks.is_empty());
+        if !idle {
+            return;
+        }
+        let covers: Vec<OrderId> = self
+            .orders_of(id)
+            .filter(|o| o.is_live() && o.covers.as_ref().is_some_and(|(_, original)| original == post))
+            .map(|o| o.id.clone())
+            .collect();
+        for cover in covers {
+            self.recall(&cover, Recall::OriginalBack);
+        }
+        self.shift_may_end(post);
+        self.serve_queue(post);
+    }
+
+    /// Whoever fills a need first keeps it: the others are taken back unless they have set out.
+    pub(super) fn settle_need(&mut self, signed: &OrderId) {
+        let id = signed.incident.clone();
+        let Some(need) = self.orders[signed].need else { return };
+        let wanted = usize::from(self.incidents[&id].needs[usize::from(need)].wanted);
+        let mut filling: Vec<_> = self
+            .orders_of(&id)
+            .filter(|o| o.need == Some(need) && o.is_live())
+            .map(|o| (o.state < OrderState::Signed, o.times.signed, o.id.clone(), o.state))
+            .collect();
+        // Signed ones first, by the instant of their signature.
+        filling.sort();
+        let filled = filling.iter().filter(|(unsigned, ..)| !unsigned).count();
+        if filled >= wanted {
+            for (_, _, order, state) in filling.into_iter().skip(wanted) {
+                if state < OrderState::EnRoute {
+                    self.recall(&order, Recall::NeedFilled);
+                }
+            }
+        }
+    }
+
+    /// The task of a live order, as the fleet sees it.
+    fn task_of(&self, id: &OrderId) -> Task {
+        let (order, incident) = (&self.orders[id], &self.incidents[&id.incident]);
+        let covers = order.covers.as_ref().map(|(area, _)| area.clone());
+        let centre = covers.as_ref().and_then(|area| self.playbook.areas.areas.get(area)).map(|a| a.centre);
+        let post = self.playbook.posts.get(&order.post).map(|p| p.base);
+        Task {
+            order: id.clone(),
+            severity: incident.classification.severity,
+            lane: incident.classification.lane,
+            drill: incident.drill(),
+            role: order.role,
+            state: order.state,
+            target: centre
+                .or(incident.place.position)
+                .or(post)
+                .unwrap_or(crate::model::Position { lon: 0.0, lat: 0.0 }),
+            robbed: incident.robbed,
+            covers,
+        }
+    }
+
+    /// Gives the order's post its task; returns how many stand before it.
+    pub(super) fn put_task(&mut self, id: &OrderId) -> Option<usize> {
+        let task = self.task_of(id);
+        self.fleet.assign(&self.orders[id].post.clone(), task)
+    }
+
+    /// The incident has become another one: its tasks weigh differently from now on.
+    pub(super) fn retell_tasks(&mut self, id: &IncidentId) {
+        let incident = &self.incidents[id];
+        let (c, robbed, target) = (incident.classification.clone(), incident.robbed, incident.place.position);
+        self.fleet.update_incident(id, c.severity, c.lane, robbed);
+        let live: Vec<OrderId> =
+            self.orders_of(id).filter(|o| o.is_live() && o.covers.is_none()).map(|o| o.id.clone()).collect();
+        for order in live {
+            if let Some(target) = target {
+                self.fleet.set_target(&order, target);
+            }
+        }
+    }
+
+    /// Delivery of an order that nobody signed is given up. A late signature still counts.
+    pub(super) fn expire(&mut self, id: &OrderId) {
+        let order = &self.orders[id];
+        if order.state != OrderState::Issued {
+            return;
+        }
+        let (post, again) = (order.post.clone(), !order.superseded);
+        self.end_order(id, OrderState::Expired, None, true);
+        self.say(Some(&id.incident), Actor::Engine, What::Expired { order: id.clone(), post: post.clone() });
+        if again && !self.replace(id, Cause::Unsigned(Milestone::Signed)) {
+            let what = What::NobodyReached { action: OnMiss::NextPost, mark: "expiry".into() };
+            self.say(Some(&id.incident), Actor::Engine, what);
+            self.notice(Some(&id.incident), NoticeKind::NobodyReached, format!("{id} expired and nobody else can go"));
+        }
+        self.after_release(&id.incident, &post);
+    }
+}
+
+/// The lateness of an act against an instant, for the timeline.
+pub(super) fn late_by(done: crate::model::Timestamp, limit: Option<crate::model::Timestamp>) -> Option<Millis> {
+    limit.filter(|limit| done > *limit).map(|limit| done.since(limit))
+}

@@ -1,0 +1,230 @@
+//! The life of an incident, and its one guard.
+//!
+//! ```text
+//! received ──► verifying ──► dispatching ──► handling ──► controlled ──► closed ──► (reopened: dispatching)
+//!     └────────────┴──────────────┴──► cancelled, duplicate-of
+//! ```
+//! Posts, operators and the automation pass the same guard: [`allowed`] says what may be done in which state, and
+//! `move_to` is the only place where a state changes.
+
+use super::deadline::Deadline;
+use super::state::Closing;
+use super::{Actor, Engine, NoticeKind, Refusal, What};
+use crate::model::{Act, CommandKind, DispositionCode, IncidentId, IncidentState, OrderId, OrderState, Recall};
+use crate::playbook::Milestone;
+
+/// What somebody wants to do with an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Deed {
+    /// A post acts on an order of it.
+    Field(Act),
+    /// Change what or where it is, order, split, hold, call: anything that needs it open.
+    Manage,
+    /// Confirm or refute.
+    Verify,
+    /// Say that the danger is over.
+    Control,
+    /// Finish it.
+    Close,
+    /// Call it off.
+    Cancel,
+    /// Open it again.
+    Reopen,
+    /// Link, take a notice, recall: also when it is over.
+    Note,
+}
+
+impl Deed {
+    pub(super) fn of(command: &CommandKind) -> Self {
+        match command {
+            CommandKind::Confirm | CommandKind::Refute { .. } => Self::Verify,
+            CommandKind::Controlled => Self::Control,
+            CommandKind::Close { .. } => Self::Close,
+            CommandKind::Cancel => Self::Cancel,
+            CommandKind::Reopen => Self::Reopen,
+            CommandKind::Link { .. } | CommandKind::TakeNotice { .. } | CommandKind::Recall { .. } => Self::Note,
+            _ => Self::Manage,
+        }
+    }
+}
+
+/// The guard: whether a deed may be done in a state, and if not, why and what to do instead.
+pub(super) fn allowed(state: &IncidentState, deed: Deed) -> Result<(), Refusal> {
+    use IncidentState as S;
+    let refuse = |code: &str, detail: String, hint: &str| Err(Refusal::new(code, Some("incident"), detail, Some(hint)));
+    match deed {
+        Deed::Note => Ok(()),
+        Deed::Reopen => match state {
+            S::Closed | S::Cancelled => Ok(()),
+            S::DuplicateOf(other) => refuse(
+                "duplicate",
+                format!("the incident goes on as {other}"),
+                "reopen that one, or split reports out of it",
+            ),
+            _ => refuse("open", format!("the incident is {state}"), "only what is closed or cancelled can be reopened"),
+        },
+        _ if !state.is_open() => refuse("over", format!("the incident is {state}"), "reopen it first"),
+        Deed::Verify if *state != S::Verifying => refuse(
+            "not-verifying",
+            format!("the incident is {state}, nobody verifies it"),
+            "close it with a disposition instead",
+        ),
+        Deed::Cancel if matches!(state, S::Handling | S::Controlled) => refuse(
+            "handled",
+            format!("the incident is {state}: somebody has been there"),
+            "close it with a disposition instead",
+        ),
+        Deed::Control if *state == S::Controlled => {
+            refuse("controlled", "the incident is controlled already".into(), "close it when it is finished")
+        }
+        // After `controlled` posts clear and report; none is newly sent.
+        Deed::Field(_) | Deed::Manage | Deed::Verify | Deed::Control | Deed::Close | Deed::Cancel => Ok(()),
+    }
+}
+
+impl Engine {
+    /// The only place where a state changes.
+    pub(super) fn move_to(&mut self, id: &IncidentId, to: IncidentState) {
+        let from = self.incidents[id].state.clone();
+        if from == to {
+            return;
+        }
+        self.unqueue(id);
+        self.incident_mut(id).state = to.clone();
+        self.say(Some(id), Actor::Engine, What::State { from, to });
+    }
+
+    /// A post stands there.
+    pub(super) fn handling(&mut self, id: &IncidentId) {
+        if matches!(
+            self.incidents[id].state,
+            IncidentState::Received | IncidentState::Verifying | IncidentState::Dispatching
+        ) {
+            let waits = self.incidents[id].waits();
+            self.move_to(id, IncidentState::Handling);
+            if waits {
+                let key = Self::queue_key(&self.incidents[id]);
+                self.queue.insert(key);
+            }
+        }
+    }
+
+    /// The danger is over: nobody is sent any more, the all-call is taken back, posts may clear.
+    pub(super) fn controlled(&mut self, id: &IncidentId) {
+        self.move_to(id, IncidentState::Controlled);
+        self.stop_waiting(id);
+        let now = self.now;
+        self.reach(id, Milestone::Controlled, now, None);
+        self.cancel_marks(id, 0, |m| !matches!(m, Milestone::Cleared | Milestone::Closed));
+        let unsent: Vec<OrderId> = self
+            .orders_of(id)
+            .filter(|o| o.is_live() && o.state < OrderState::EnRoute && o.covers.is_none())
+            .map(|o| o.id.clone())
+            .collect();
+        for order in unsent {
+            self.recall(&order, Recall::Ended);
+        }
+        self.end_call(id, "controlled");
+    }
+
+    /// Ends an incident in a final state: every order, mark, notice and timer of it ends with it.
+    pub(super) fn finish(
+        &mut self,
+        id: &IncidentId,
+        state: IncidentState,
+        disposition: Option<DispositionCode>,
+        recall: Recall,
+    ) {
+        self.end_call(id, "ended");
+        self.stop_waiting(id);
+        let now = self.now;
+        if state == IncidentState::Closed {
+            self.reach(id, Milestone::Closed, now, None);
+        }
+        self.move_to(id, state);
+        self.cancel_marks(id, 0, |_| true);
+        self.drop_notices_of(id);
+        let live: Vec<OrderId> = self.orders_of(id).filter(|o| o.is_live()).map(|o| o.id.clone()).collect();
+        for order in live {
+            // Recalling one may have ended another: a cover goes when its original is back.
+            if self.orders[&order].is_live() {
+                self.recall(&order, recall);
+            }
+        }
+        if let Some(key) = self.incidents[id].flood.clone() {
+            self.end_flood(id, &key);
+        }
+        let kept = self.playbook.limits.closed_kept;
+        self.incident_mut(id).closed = Some(Closing { at: now, disposition: disposition.clone() });
+        self.wheel.insert(now + kept, Deadline::Retire(id.clone()));
+        if let Some(disposition) = disposition {
+            self.say(Some(id), Actor::Engine, What::Closed { disposition });
+        }
+    }
+
+    /// Open again: the plan begins anew, its marks run from now.
+    pub(super) fn reopen(&mut self, id: &IncidentId, why: &str) -> Vec<OrderId> {
+        if let Some(closing) = self.incident_mut(id).closed.take() {
+            let kept = self.playbook.limits.closed_kept;
+            self.wheel.cancel(closing.at + kept, &Deadline::Retire(id.clone()));
+        }
+        let now = self.now;
+        self.move_to(id, IncidentState::Received);
+        let incident = self.incident_mut(id);
+        (incident.clock_from, incident.last_report) = (now, now);
+        (incident.ordered, incident.robbed, incident.flood) = (None, false, None);
+        incident.confirmed = incident.plan.verify_first.then_some(now);
+        incident.marks.clear();
+        incident.needs.clear();
+        incident.echelon = 1;
+        self.arm_incident(id, None);
+        if self.incidents[id].confirmed.is_some() {
+            self.reach(id, Milestone::Verified, now, None);
+        }
+        self.ask(id);
+        self.serve(id, &super::dispatch::Cause::Evaluated(why.into()))
+    }
+
+    /// No need of it waits any more.
+    pub(super) fn stop_waiting(&mut self, id: &IncidentId) {
+        self.unqueue(id);
+        for run in &mut self.incident_mut(id).needs {
+            run.waiting = None;
+        }
+    }
+
+    /// A closed incident leaves the reach of late reports; its story stays in the archive.
+    pub(super) fn retire(&mut self, id: &IncidentId) {
+        use super::snapshot::Key;
+        let Some(incident) = self.incidents.remove(id) else { return };
+        self.near.remove(&incident);
+        self.touch(Key::Incident(id.clone()));
+        for n in 1..=incident.orders {
+            let order = incident.order_id(n);
+            self.orders.remove(&order);
+            self.touch(Key::Order(order));
+        }
+        let reports: Vec<u32> = self.reports_of(id).map(|(n, _)| n).collect();
+        for n in reports {
+            self.reports.remove(&(id.clone(), n));
+            self.touch(Key::Report(id.clone(), n));
+        }
+        let calls: Vec<_> = self
+            .calls
+            .range((id.clone(), 0, 0)..=(id.clone(), u32::MAX, u32::MAX))
+            .map(|(key, _)| key.clone())
+            .collect();
+        for (id, n, k) in calls {
+            self.calls.remove(&(id.clone(), n, k));
+            self.touch(Key::Call(id, n, k));
+        }
+    }
+
+    /// Opens a prevention task on the area (源头预防).
+    pub(super) fn prevention(&mut self, id: &IncidentId) {
+        let area = self.incidents[id].place.area.clone();
+        let at = area.as_ref().map_or_else(|| "an unknown area".to_owned(), ToString::to_string);
+        self.say(Some(id), Actor::Engine, What::Prevention { area });
+        self.notice(Some(id), NoticeKind::Prevention, format!("prevention at source for {at} after {id}"));
+    }
+}

@@ -1,0 +1,212 @@
+//! Notices: who of the five desks hears what, and what becomes of a notice that nobody takes.
+//!
+//! Desks subscribe by kind and severity in the playbook. A notice that must be taken within a span and is not goes to
+//! the next desk, and on from there; when the last desk has had it, it comes round again, until a person takes it.
+
+use smol_str::{SmolStr, format_smolstr};
+
+use super::deadline::Deadline;
+use super::snapshot::Key;
+use super::state::{OpenNotice, STATE_VERSION};
+use super::{Actor, AgencyMessage, Effect, Engine, Notice, NoticeKind, What};
+use crate::model::{Desk, IncidentId, Millis, Severity};
+use crate::playbook::Subscription;
+
+impl Engine {
+    /// Raises a notice at every desk that subscribed to its kind.
+    pub(super) fn notice(&mut self, incident: Option<&IncidentId>, kind: NoticeKind, text: String) {
+        let severity = incident.and_then(|id| self.incidents.get(id)).map(|i| i.classification.severity);
+        let hear = |s: &&Subscription| hears(s, kind, severity);
+        let to: Vec<(Desk, Option<Millis>)> =
+            self.playbook.subscriptions.iter().filter(hear).map(|s| (s.desk, s.take_within)).collect();
+        for (ix, &(desk, take_within)) in to.iter().enumerate() {
+            if !to[..ix].iter().any(|(earlier, _)| *earlier == desk) {
+                self.notice_desk(incident, desk, kind, text.clone(), take_within);
+            }
+        }
+    }
+
+    /// Raises a notice at one desk, whether it subscribed or not.
+    pub(super) fn notice_desk(
+        &mut self,
+        incident: Option<&IncidentId>,
+        desk: Desk,
+        kind: NoticeKind,
+        text: String,
+        take_within: Option<Millis>,
+    ) {
+        // What still waits to be taken is said again under its own id, not piled up.
+        let same = |n: &&OpenNotice| n.incident.as_ref() == incident && n.kind == kind && incident.is_some();
+        if let Some(open) = self.notices.values().find(same).map(|n| n.id.clone()) {
+            return self.say_again(&open, text);
+        }
+        let id = self.notice_id(incident);
+        let about = incident.and_then(|id| self.incidents.get(id));
+        let (severity, drill) = (about.map(|i| i.classification.severity), about.is_some_and(super::Incident::drill));
+        let take_by = take_within.map(|span| self.now + span);
+        let notice = Notice {
+            id: id.clone(),
+            incident: incident.cloned(),
+            desk,
+            kind,
+            text: text.clone(),
+            severity,
+            take_by,
+            at: self.now,
+            drill,
+        };
+        self.out.push(Effect::Notice(Box::new(notice)));
+        self.say(
+            incident,
+            Actor::Engine,
+            What::Noticed { notice: id.clone(), desk, kind, text: text.clone(), take_by },
+        );
+        if let Some(take_by) = take_by {
+            let open = OpenNotice {
+                v: STATE_VERSION,
+                id: id.clone(),
+                incident: incident.cloned(),
+                desk,
+                kind,
+                text,
+                severity,
+                take_by,
+                passed: 0,
+                drill,
+            };
+            self.wheel.insert(take_by, Deadline::Take(id.clone()));
+            self.touch(Key::Notice(id.clone()));
+            self.notices.insert(id, open);
+        }
+    }
+
+    /// The same thing happened again before anybody took the notice: its text changes, its clock runs on.
+    fn say_again(&mut self, id: &SmolStr, text: String) {
+        let at = self.now;
+        let Some(open) = self.notices.get_mut(id).filter(|open| open.text != text) else { return };
+        open.text = text;
+        let open = open.clone();
+        self.touch(Key::Notice(id.clone()));
+        let notice = Notice {
+            id: id.clone(),
+            incident: open.incident.clone(),
+            desk: open.desk,
+            kind: open.kind,
+            text: open.text.clone(),
+            severity: open.severity,
+            take_by: Some(open.take_by),
+            at,
+            drill: open.drill,
+        };
+        self.out.push(Effect::Notice(Box::new(notice)));
+        let OpenNotice { incident, desk, kind, text, take_by, .. } = open;
+        self.say(
+            incident.as_ref(),
+            Actor::Engine,
+            What::Noticed { notice: id.clone(), desk, kind, text, take_by: Some(take_by) },
+        );
+    }
+
+    fn notice_id(&mut self, incident: Option<&IncidentId>) -> SmolStr {
+        if let Some(id) = incident {
+            let incident = self.incident_mut(id);
+            incident.notices += 1;
+            return format_smolstr!("{id}-n{}", incident.notices);
+        }
+        self.turn_day();
+        self.head.notices += 1;
+        format_smolstr!("{}-{:08}-n{}", self.playbook.head.command_area, self.head.date, self.head.notices)
+    }
+
+    /// Counters of the head count within a local day.
+    pub(super) fn turn_day(&mut self) {
+        let today = self.local(self.now).date;
+        // A day never turns back, whatever the zone does.
+        if today > self.head.date {
+            (self.head.date, self.head.incidents, self.head.notices) = (today, 0, 0);
+        }
+    }
+
+    /// Nobody took it in time: it goes to the next desk.
+    pub(super) fn pass_notice(&mut self, id: &SmolStr) {
+        let Some(open) = self.notices.get(id).cloned() else { return };
+        let subscription = self
+            .playbook
+            .subscriptions
+            .iter()
+            .find(|s| s.desk == open.desk && s.take_within.is_some() && hears(s, open.kind, open.severity))
+            .or_else(|| self.playbook.subscriptions.iter().find(|s| s.desk == open.desk && s.take_within.is_some()));
+        let next = subscription.and_then(|s| s.next).unwrap_or(Desk::Command);
+        let within = subscription.and_then(|s| s.take_within).unwrap_or(Millis::from_secs(60));
+        let take_by = self.now + within;
+        let notice = Notice {
+            id: id.clone(),
+            incident: open.incident.clone(),
+            desk: next,
+            kind: open.kind,
+            text: open.text.clone(),
+            severity: open.severity,
+            take_by: Some(take_by),
+            at: self.now,
+            drill: open.drill,
+        };
+        self.out.push(Effect::Notice(Box::new(notice)));
+        self.say(
+            open.incident.as_ref(),
+            Actor::Engine,
+            What::NoticePassed { notice: id.clone(), from: open.desk, to: next },
+        );
+        self.wheel.insert(take_by, Deadline::Take(id.clone()));
+        self.touch(Key::Notice(id.clone()));
+        self.notices
+            .insert(id.clone(), OpenNotice { desk: next, take_by, passed: open.passed.saturating_add(1), ..open });
+    }
+
+    /// A person took it, or what it was about is over.
+    pub(super) fn drop_notice(&mut self, id: &SmolStr) -> bool {
+        let Some(open) = self.notices.remove(id) else { return false };
+        self.wheel.cancel(open.take_by, &Deadline::Take(id.clone()));
+        self.touch(Key::Notice(id.clone()));
+        true
+    }
+
+    /// What is over needs no taking.
+    pub(super) fn drop_notices_of(&mut self, incident: &IncidentId) {
+        let ids: Vec<SmolStr> =
+            self.notices.values().filter(|n| n.incident.as_ref() == Some(incident)).map(|n| n.id.clone()).collect();
+        for id in ids {
+            self.drop_notice(&id);
+        }
+    }
+
+    /// Tells the agencies of the plan and of the category's list, each once.
+    pub(super) fn tell_agencies(&mut self, id: &IncidentId, reason: &str) {
+        let incident = &self.incidents[id];
+        let listed = self.playbook.taxonomy.categories.get(incident.category()).map(|c| c.agencies.as_slice());
+        let all = incident.plan.agencies.iter().chain(listed.unwrap_or_default());
+        let new: Vec<_> = all.filter(|a| !incident.agencies.contains(*a)).cloned().collect();
+        for agency in new {
+            let incident = self.incident_mut(id);
+            if !incident.agencies.insert(agency.clone()) {
+                continue;
+            }
+            let message = AgencyMessage {
+                agency: agency.clone(),
+                incident: id.clone(),
+                reason: reason.into(),
+                classification: incident.classification.clone(),
+                place: incident.place.clone(),
+                drill: incident.drill(),
+                at: self.now,
+            };
+            self.out.push(Effect::Agency(Box::new(message)));
+            self.say(Some(id), Actor::Engine, What::AgencyTold { agency, reason: reason.into() });
+        }
+    }
+}
+
+fn hears(subscription: &Subscription, kind: NoticeKind, severity: Option<Severity>) -> bool {
+    let name = kind.as_str();
+    let fits = subscription.severity.is_empty() || severity.is_some_and(|s| subscription.severity.contains(&s));
+    fits && subscription.kinds.iter().any(|k| k == "*" || k == name)
+}

@@ -1,0 +1,340 @@
+//! The plan in force: opening an incident, and evaluating the plan anew when category, severity, lane or place change.
+//!
+//! Evaluating anew asks only for the difference: needs that grew are served, marks that newly apply run from that
+//! instant, marks that no longer apply are cancelled, marks that still apply go on. Nothing that was ordered is
+//! withdrawn by a rise; when an operator lowers an incident, posts that have not set out are told to stand down.
+
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::dispatch::Cause;
+use super::snapshot::Key;
+use super::state::{Incident, NeedRun, ReportRecord, STATE_VERSION};
+use super::{Actor, Engine, NoticeKind, What};
+use crate::model::{
+    Classification, IncidentId, IncidentState, Lane, Meta, OrderId, Place, Recall, Severity, Spot, Timestamp,
+};
+use crate::playbook::{Milestone, Plan};
+
+/// What an incident is opened with.
+pub(super) struct Opening {
+    pub meta: Meta,
+    pub by: Actor,
+    pub record: ReportRecord,
+    /// What `received` marks are counted from.
+    pub clock_from: Timestamp,
+    /// The bucket of the flood it counts, if it is one.
+    pub flood: Option<SmolStr>,
+}
+
+impl Engine {
+    /// Opens an incident, without any order yet.
+    pub(super) fn open(&mut self, opening: Opening) -> IncidentId {
+        self.turn_day();
+        self.head.incidents += 1;
+        let area = self.playbook.head.command_area.clone();
+        let id = IncidentId { area, date: self.head.date, n: self.head.incidents };
+        let Opening { meta, by, record, clock_from, flood } = opening;
+        let plan = self.plan_for(&record.classification, &record.place);
+        let incident = Incident {
+            v: STATE_VERSION,
+            id: id.clone(),
+            status: record.report.status,
+            source: meta.source.clone(),
+            event: meta.id.clone(),
+            received: record.received,
+            clock_from,
+            state: IncidentState::Received,
+            level: plan.owner(record.classification.severity),
+            place: self.place_for(&record),
+            classification: record.classification.clone(),
+            plan,
+            ordered: None,
+            confirmed: None,
+            echelon: 1,
+            reports: 1,
+            folded: u32::from(record.folded),
+            last_report: record.received,
+            orders: 0,
+            notices: 0,
+            marks: Vec::new(),
+            needs: Vec::new(),
+            links: Vec::new(),
+            all_call: None,
+            agencies: std::collections::BTreeSet::new(),
+            holds: Vec::new(),
+            taken: false,
+            robbed: false,
+            flood,
+            closed: None,
+        };
+        let what = What::Opened {
+            classification: Box::new(incident.classification.clone()),
+            level: incident.level,
+            area: incident.place.area.clone(),
+            source: meta.source,
+            event: meta.id,
+        };
+        self.near.put(&incident);
+        self.incidents.insert(id.clone(), incident);
+        self.touch(Key::Incident(id.clone()));
+        self.keep_report(&id, 1, record);
+        self.say(Some(&id), by, what);
+        id
+    }
+
+    /// Puts the plan of a newly opened incident to work: marks, agencies, orders.
+    pub(super) fn begin(&mut self, id: &IncidentId, cause: Cause) -> Vec<OrderId> {
+        let incident = &self.incidents[id];
+        let (unknown, severity) = (incident.place.spot == Spot::Unknown, incident.classification.severity);
+        let (verify, flood) = (incident.plan.verify_first, incident.flood.is_some());
+        let text = format!("{} {severity} at {}", incident.category(), incident.level);
+        self.notice(Some(id), NoticeKind::Opened, text);
+        if flood {
+            return Vec::new();
+        }
+        self.incident_mut(id).needs = Vec::new();
+        self.arm_incident(id, None);
+        if unknown {
+            self.notice(Some(id), NoticeKind::PlaceUnknown, format!("{id} has no usable place"));
+        }
+        if verify {
+            self.move_to(id, IncidentState::Verifying);
+            return Vec::new();
+        }
+        self.tell_agencies(id, "opened");
+        self.ask(id);
+        let orders = self.serve(id, &cause);
+        self.call_all_at_severity_one(id);
+        orders
+    }
+
+    /// The plan for a class at a place. An unknown place has a plan of its own, except that what triggers at once goes
+    /// out at once to the source's registered place, with the unknown place's marks beside its own.
+    pub(super) fn plan_for(&self, class: &Classification, place: &Place) -> Arc<Plan> {
+        let plan = self.playbook.plans[&class.plan].clone();
+        if place.spot != Spot::Unknown || plan.mediation {
+            return plan;
+        }
+        let locating = &self.playbook.plans[&self.playbook.head.unknown_place_plan];
+        if !class.trigger_at_once {
+            return locating.clone();
+        }
+        let mut both = (*plan).clone();
+        both.marks.extend(locating.marks.iter().filter(|m| m.milestone == Milestone::Located).cloned());
+        Arc::new(both)
+    }
+
+    /// Where posts are sent: the place of the report, or that of its source when the report has none and cannot wait.
+    fn place_for(&self, record: &ReportRecord) -> Place {
+        let place = &record.place;
+        if place.spot != Spot::Unknown || !record.classification.trigger_at_once || place.position.is_some() {
+            return place.clone();
+        }
+        let Some(source) = self.playbook.source(&record.source) else { return place.clone() };
+        let area = source.area.as_ref().and_then(|id| self.playbook.areas.areas.get(id));
+        Place {
+            position: source.position.or(area.map(|a| a.centre)),
+            area: area.map(|a| a.id.clone()),
+            county: area.map(|a| a.county.clone()),
+            ..place.clone()
+        }
+    }
+
+    /// Asks for what the plan asks at this ring and severity: needs that are new or have grown.
+    pub(super) fn ask(&mut self, id: &IncidentId) {
+        let incident = &self.incidents[id];
+        let c = &incident.classification;
+        let asked: Vec<_> = incident.plan.needs(c.ring, c.severity).to_vec();
+        // A plan that calls echelon by echelon begins with the first; one that does not calls them together.
+        let staged = incident.plan.marks.iter().any(|m| m.on_miss.contains(&crate::playbook::OnMiss::NextEchelon));
+        let incident = self.incident_mut(id);
+        if !staged {
+            incident.echelon = u8::MAX;
+        }
+        for need in asked {
+            let same = |run: &&mut NeedRun| {
+                let a = &run.need;
+                (&a.kinds, a.role, &a.capability, a.echelon) == (&need.kinds, need.role, &need.capability, need.echelon)
+            };
+            match incident.needs.iter_mut().find(same) {
+                Some(run) => run.wanted = run.wanted.max(need.count),
+                None => incident.needs.push(NeedRun { wanted: need.count, need, waiting: None, said_short: 0 }),
+            }
+        }
+    }
+
+    /// The incident has become another one: `class` and `place` are what it is now.
+    pub(super) fn evaluate(
+        &mut self,
+        id: &IncidentId,
+        class: Classification,
+        place: Option<Place>,
+        why: &str,
+    ) -> Vec<OrderId> {
+        let before = self.incidents[id].clone();
+        self.unqueue(id);
+        if let Some(place) = place {
+            self.near.remove(&before);
+            self.incident_mut(id).place = place.clone();
+            self.near.put(&self.incidents[id]);
+            let what = What::Located { area: place.area, ring: place.ring, why: why.into() };
+            self.say(Some(id), Actor::Engine, what);
+        }
+        if class != before.classification {
+            let what = What::Reclassified {
+                from: Box::new(before.classification.clone()),
+                to: Box::new(class.clone()),
+                why: why.into(),
+            };
+            self.near.remove(&self.incidents[id].clone());
+            self.incident_mut(id).classification = class.clone();
+            self.near.put(&self.incidents[id]);
+            self.say(Some(id), Actor::Engine, what);
+        }
+        self.retell_tasks(id);
+        let place = self.incidents[id].place.clone();
+        let plan = self.plan_for(&class, &place);
+        let milder = class.severity > before.classification.severity;
+        self.change_plan(id, plan, &before);
+        let owner = self.incidents[id].plan.owner(class.severity);
+        self.raise_level(id, owner);
+        if !matches!(
+            self.incidents[id].state,
+            IncidentState::Received | IncidentState::Dispatching | IncidentState::Handling
+        ) {
+            // Verifying still waits for its answer; what is controlled asks for nobody.
+            let ends_verification =
+                self.incidents[id].state == IncidentState::Verifying && !self.incidents[id].plan.verify_first;
+            if !ends_verification {
+                return Vec::new();
+            }
+        }
+        if self.incidents[id].plan.verify_first
+            && self.incidents[id].confirmed.is_none()
+            && self.incidents[id].orders == 0
+        {
+            self.move_to(id, IncidentState::Verifying);
+            return Vec::new();
+        }
+        self.tell_agencies(id, why);
+        if milder || class.category != before.classification.category {
+            self.withdraw(id);
+        }
+        self.ask(id);
+        let orders = self.serve(id, &Cause::Evaluated(why.into()));
+        self.call_all_at_severity_one(id);
+        orders
+    }
+
+    /// Puts another plan, ring or severity in force: marks that still apply go on, the others end, new ones begin now.
+    fn change_plan(&mut self, id: &IncidentId, plan: Arc<Plan>, before: &Incident) {
+        let class = self.incidents[id].classification.clone();
+        let plan = if plan.id == before.plan.id && before.plan.marks.len() == plan.marks.len() {
+            before.plan.clone()
+        } else {
+            plan
+        };
+        let ring_limit = self.playbook.rings.limit(class.ring);
+        let ring_changed = class.ring != before.classification.ring;
+        // Marks that the new plan does not know by name end; of the others those go on whose limit is the same.
+        let mut goes_on = Vec::new();
+        for run in &before.marks {
+            let old = &before.plan.marks[usize::from(run.mark)];
+            let minute = self.local(run.anchor).minute;
+            let same = plan.marks.iter().position(|m| {
+                m.scope == old.scope
+                    && m.name == old.name
+                    && m.echelon == old.echelon
+                    && m.applies(class.ring, class.severity, &class.category, minute)
+            });
+            if let Some(ix) = same {
+                goes_on.push((ix, run.clone()));
+            }
+        }
+        self.cancel_marks(id, 0, |_| true);
+        let now = self.now;
+        let incident = self.incident_mut(id);
+        incident.marks.clear();
+        incident.plan = plan.clone();
+        for (ix, mut run) in goes_on {
+            let mark = &plan.marks[ix];
+            let limit = mark.limit(ring_limit);
+            run.mark = u16::try_from(ix).expect("a plan has some ten marks");
+            if run.state.waits() && ring_changed && limit != run.limit_at.since(run.anchor) {
+                // A faster ring never gives more time than was left; a slower one begins anew.
+                let faster = limit < run.limit_at.since(run.anchor);
+                let fresh = now + limit;
+                run.limit_at = if faster { fresh.min(run.limit_at) } else { fresh };
+                run.due = run.limit_at;
+                run.warn = mark.warning(ring_limit).map(|w| now + w).filter(|w| *w < run.due);
+                run.state = super::state::MarkState::Running;
+            }
+            incident.marks.push(run);
+        }
+        let runs = incident.marks.clone();
+        for (ix, run) in runs.iter().enumerate() {
+            super::marks::arm(&mut self.wheel, id, 0, ix, run);
+        }
+        // What begins now is counted from now.
+        self.arm_incident(id, Some(now));
+        self.reach_what_stands(id);
+    }
+
+    /// Marks whose milestone has been reached already do not run.
+    fn reach_what_stands(&mut self, id: &IncidentId) {
+        let now = self.now;
+        if self.incidents[id].place.spot == Spot::Known {
+            self.reach(id, Milestone::Located, now, None);
+        }
+        if self.incidents[id].taken {
+            self.reach(id, Milestone::Taken, now, None);
+        }
+        if self.incidents[id].confirmed.is_some() {
+            self.reach(id, Milestone::Verified, now, None);
+        }
+        if self.incidents[id].ordered.is_some() {
+            self.reach(id, Milestone::Ordered, now, None);
+        }
+        self.reach_by_orders(id, now);
+    }
+
+    /// An operator lowered it, or made it something else: posts that have not set out and are no longer asked for stand down.
+    fn withdraw(&mut self, id: &IncidentId) {
+        let c = &self.incidents[id].classification;
+        let asked: Vec<_> = self.incidents[id].plan.needs(c.ring, c.severity).to_vec();
+        for ix in 0..self.incidents[id].needs.len() {
+            let run = self.incidents[id].needs[ix].clone();
+            let wanted = asked
+                .iter()
+                .find(|n| {
+                    (&n.kinds, n.role, &n.capability, n.echelon)
+                        == (&run.need.kinds, run.need.role, &run.need.capability, run.need.echelon)
+                })
+                .map_or(0, |n| n.count);
+            let run_mut = &mut self.incident_mut(id).needs[ix];
+            run_mut.wanted = wanted;
+            if wanted == 0 {
+                run_mut.waiting = None;
+            }
+            let serving: Vec<OrderId> = self
+                .orders_of(id)
+                .filter(|o| {
+                    o.need == u16::try_from(ix).ok() && o.is_live() && o.state < crate::model::OrderState::EnRoute
+                })
+                .map(|o| o.id.clone())
+                .collect();
+            let beyond = self.serving(id, ix).saturating_sub(usize::from(wanted));
+            for order in serving.into_iter().rev().take(beyond) {
+                self.recall(&order, Recall::NotNeeded);
+            }
+        }
+    }
+
+    /// Whether `new` is worse than `old` in severity or lane: only then does a later report change an incident.
+    pub(super) fn rises(old: &Classification, new: &Classification) -> bool {
+        let key = |c: &Classification| -> (Severity, Lane) { (c.severity, c.lane) };
+        key(new).0 < key(old).0 || key(new).1 < key(old).1
+    }
+}

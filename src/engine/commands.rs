@@ -137,7 +137,7 @@ impl Engine {
         category: Option<CategoryId>,
         severity: Option<Severity>,
     ) -> Result<Answer, Refusal> {
-        let verdict = crate::classify::verdict(&self.playbook, &report, &meta.source, received);
+        let verdict = crate::classify::verdict(&self.playbook, meta, &report, received);
         let class = self.overridden(&verdict.classification, category, severity)?;
         if let Spot::Foreign(centre) = &verdict.place.spot {
             let detail = format!("the place is in the area of {centre}");

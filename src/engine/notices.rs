@@ -206,7 +206,7 @@ impl Engine {
 }
 
 fn hears(subscription: &Subscription, kind: NoticeKind, severity: Option<Severity>) -> bool {
-    let name = kind.as_str();
+    let name = kind.to_string();
     let fits = subscription.severity.is_empty() || severity.is_some_and(|s| subscription.severity.contains(&s));
-    fits && subscription.kinds.iter().any(|k| k == "*" || k == name)
+    fits && subscription.kinds.iter().any(|k| k == "*" || *k == name)
 }

@@ -31,7 +31,7 @@ impl Engine {
         let in_force = |v: &Verdict| v.classification.playbook == self.playbook.hash;
         let verdict = verdict
             .filter(in_force)
-            .unwrap_or_else(|| crate::classify::verdict(&self.playbook, &report, &meta.source, received));
+            .unwrap_or_else(|| crate::classify::verdict(&self.playbook, &meta, &report, received));
         let record = ReportRecord {
             v: STATE_VERSION,
             source: meta.source.clone(),

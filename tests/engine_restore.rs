@@ -1,32 +1,60 @@
+//! An engine that is restored from its documents goes on exactly as one that never stopped.
+
 use std::sync::Arc;
-use muster::engine::*;
-use muster::model::*;
+
+use muster::engine::{Effect, Engine, Input};
+use muster::model::{Body, Digest, Event, Meta, Report, Timestamp};
 use muster::playbook::Playbook;
-fn load() -> Arc<Playbook> {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/playbooks/minimal");
+
+fn minimal() -> Arc<Playbook> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/playbooks/minimal");
     let mut files = Vec::new();
-    for e in std::fs::read_dir(dir).unwrap() { let p = e.unwrap().path(); files.push((p.file_name().unwrap().to_string_lossy().to_string(), std::fs::read_to_string(&p).unwrap())); }
+    for entry in std::fs::read_dir(folder).expect("the folder is part of the repository") {
+        let path = entry.unwrap().path();
+        files.push((path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()));
+    }
     files.sort();
-    Arc::new(Playbook::load(&files).unwrap_or_else(|p| panic!("{}", p.iter().map(|p| p.to_string()).collect::<Vec<_>>().join("\n"))))
+    Arc::new(Playbook::load(&files).unwrap_or_else(|problems| panic!("{problems:#?}")))
 }
-fn ev(id: &str, at: i64, body: Body) -> Input {
-    Input::Event(Box::new(Event { meta: Meta { source: "110/desk-1".into(), id: id.into(), time: None, traceparent: None, digest: Digest::of(id.as_bytes()) }, received: Timestamp(at), body }), None)
+
+fn report(id: &str, at: Timestamp, text: &str) -> Input {
+    let mut report = Report { text: text.into(), ..Report::default() };
+    report.place.id = Some("lotus-plaza".into());
+    let meta = Meta {
+        source: "110/desk-1".into(),
+        id: id.into(),
+        time: None,
+        traceparent: None,
+        digest: Digest::of(text.as_bytes()),
+    };
+    Input::Event(Box::new(Event { meta, received: at, body: Body::Report(Box::new(report)) }), None)
 }
-fn show(fx: &mut Vec<Effect>, t0: i64) { for e in fx.drain(..) { if let Effect::Timeline(e) = e { println!("+{}s {}", (e.at.0 - t0) / 1000, e.what); } } }
+
+fn pass(engine: &mut Engine, to: Timestamp) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    while !engine.advance(to, &mut effects) {}
+    effects
+}
+
 #[test]
-fn story() {
-    let t0 = Timestamp::parse("2026-11-23T08:00:00+08:00").unwrap().0;
-    let mut e = Engine::new(load());
-    let mut fx = Vec::new();
-    let mut r = Report { text: "商场冒烟 有明火".into(), ..Report::default() };
-    r.place.id = Some("lotus-plaza".into());
-    let a = e.step(Timestamp(t0), ev("a1", t0, Body::Report(Box::new(r.clone()))), &mut fx);
-    println!("{a:?}");
-    show(&mut fx, t0);
-    for s in [59, 60, 61, 300, 420, 600] { while !e.advance(Timestamp(t0 + s * 1000), &mut fx) {} show(&mut fx, t0); println!("-- {s}"); }
-    let docs = e.take_changed();
-    for d in &docs { println!("{} {}", d.key, d.body.as_ref().map_or(0, |b| b.len())); }
-    let e2 = Engine::restore(load(), docs).unwrap();
-    assert_eq!(e2.next_due(), e.next_due());
-    assert_eq!(e2.deadlines(), e.deadlines());
+fn restored_at_any_second_the_story_is_the_same() {
+    let start = Timestamp::parse("2026-11-23T08:00:00+08:00").unwrap();
+    let at = |s: i64| Timestamp(start.0 + s * 1000);
+    let begin = || {
+        let mut engine = Engine::new(minimal());
+        let mut effects = Vec::new();
+        engine.step(start, report("a1", start, "商场冒烟 有明火"), &mut effects);
+        engine.step(at(5), report("a2", at(5), "有人晕倒"), &mut effects);
+        assert!(effects.iter().any(|e| matches!(e, Effect::Order(_))), "somebody was sent");
+        engine
+    };
+    for stop in [0, 36, 59, 60, 61, 119, 120, 299, 300, 301, 500, 3_700] {
+        let (mut one, mut other) = (begin(), begin());
+        pass(&mut one, at(stop));
+        pass(&mut other, at(stop));
+        let mut restored = Engine::restore(minimal(), one.take_changed()).expect("its own documents");
+        assert_eq!(restored.next_due(), other.next_due(), "stopped at {stop} s");
+        assert_eq!(restored.deadlines(), other.deadlines(), "stopped at {stop} s");
+        assert_eq!(pass(&mut restored, at(9_000)), pass(&mut other, at(9_000)), "stopped at {stop} s");
+    }
 }

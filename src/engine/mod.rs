@@ -184,10 +184,7 @@ impl Engine {
         for id in &live {
             self.put_task(id);
         }
-        let hours: Vec<PostId> = self.fleet.iter().map(|u| u.spec.id.clone()).collect();
-        for post in hours {
-            self.arm_hours(&post);
-        }
+        self.arm_all_hours();
         for minute in self.repeats.minutes().collect::<BTreeSet<_>>() {
             self.wheel.insert(Repeats::dies(minute, self.playbook.limits.repeats_known), Deadline::Forget(minute));
         }
@@ -234,10 +231,26 @@ impl Engine {
         }
     }
 
+    /// The first instant an engine hears of: from then on hours begin and end.
+    fn wake(&mut self, at: Timestamp) {
+        if self.now == Timestamp(0) {
+            self.now = at;
+            self.arm_all_hours();
+        }
+    }
+
+    fn arm_all_hours(&mut self) {
+        let posts: Vec<PostId> = self.fleet.iter().map(|u| u.spec.id.clone()).collect();
+        for post in posts {
+            self.arm_hours(&post);
+        }
+    }
+
     // In
 
     /// Applies one input at `at` (never before an earlier step's `at`), after firing everything due up to then.
     pub fn step(&mut self, at: Timestamp, input: Input, effects: &mut Vec<Effect>) -> Answer {
+        self.wake(at);
         if let Input::Outage(outage) = input {
             return self.resume(at, outage, effects);
         }
@@ -259,6 +272,7 @@ impl Engine {
     /// Lets time pass: fires what is due up to and including `to`, in order, at most a bounded number of deadlines.
     /// Returns whether everything due has been fired; else the caller commits and calls again.
     pub fn advance(&mut self, to: Timestamp, effects: &mut Vec<Effect>) -> bool {
+        self.wake(to);
         std::mem::swap(&mut self.out, effects);
         let mut fired = 0;
         while fired < FIRED_MAX {

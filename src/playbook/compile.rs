@@ -10,7 +10,7 @@ use super::text::{ClassText, Entry, ItemText, Text, Word};
 use super::{Areas, Automaton, Category, Condition, Keywords, Plan, Playbook, RuleIndex, Taxonomy, roster};
 use crate::model::CategoryId;
 
-/// The set whose plans are in force beside whichever other.
+/// The set whose plans are in force beside whichever other, unless that has a plan of the same id.
 pub(super) const GENERAL_SET: &str = "general";
 
 /// The most bytes of all files together. A city's playbook is some hundred kilobytes.
@@ -55,10 +55,13 @@ impl Playbook {
         let head = text.head.expect("a playbook without `[playbook]` does not pass the check").value;
         let zone = super::check::zone(&head.time_zone).expect("an unknown zone does not pass the check");
         let taxonomy = taxonomy(&text.risk_kinds, &text.domains, &text.classes, &text.items);
-        let in_force = |plan: &Plan| plan.set == head.set || plan.set == GENERAL_SET;
         let sets = text.plans.iter().map(|p| p.set.clone()).collect();
+        let in_force = |plan: &Plan| plan.set == head.set || plan.set == GENERAL_SET;
+        // The set's own form of a plan replaces the general one.
+        let mut plans = text.plans;
+        plans.sort_by_key(|plan| plan.set != GENERAL_SET);
         let needs: BTreeMap<_, _> = text.linkages.into_iter().map(|l| (l.value.id, l.value.rows)).collect();
-        let plans = values(text.plans).filter(in_force).map(|mut plan| {
+        let plans = values(plans).filter(in_force).map(|mut plan| {
             plan.needs = plan.linkage.as_ref().and_then(|id| needs.get(id)).cloned().unwrap_or_default();
             (plan.id.clone(), Arc::new(plan))
         });

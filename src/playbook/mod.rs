@@ -74,7 +74,8 @@ pub struct Playbook {
     /// The conditions of `modifiers`, compiled, in the same order.
     pub modifier_conditions: Vec<Condition>,
     /// Those of the set in force and of the set `general`, by id, with their needs filled in. Plans of different sets may
-    /// have one id, so that rules name a plan and `[playbook] set` says which of its forms is meant.
+    /// have one id: rules name a plan, and `[playbook] set` says which of its forms is meant. Where the set has none of its
+    /// own, the general form is.
     pub plans: BTreeMap<PlanId, Arc<Plan>>,
     /// Every set some plan belongs to.
     pub sets: BTreeSet<SmolStr>,

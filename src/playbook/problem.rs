@@ -62,6 +62,12 @@ impl Problems {
         self.line(u16::MAX, 0, what)
     }
 
+    /// Where an entry stands, to be named in the fault of another: `plans.toml:12`.
+    pub(super) fn place<T>(&self, entry: &Entry<T>) -> String {
+        let file = self.files.get(usize::from(entry.file)).map_or("playbook", String::as_str);
+        format!("{file}:{}", entry.line(&[]))
+    }
+
     /// Adds the way out to the fault noted last.
     pub(super) fn hint(&mut self, hint: impl Into<String>) {
         if let Some(last) = self.found.last_mut() {
@@ -74,6 +80,11 @@ impl Problems {
         if let Some(name) = nearest(given, known) {
             self.hint(format!("did you mean \"{name}\"?"));
         }
+    }
+
+    /// How many were found so far.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
     }
 
     /// Whether nothing was found.

@@ -7,6 +7,8 @@
 
 pub mod check;
 pub mod replay;
+pub mod run;
+pub mod server;
 
 use std::process::ExitCode;
 
@@ -24,6 +26,8 @@ pub struct Cli {
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Take reports, order posts, watch the marks: until told to stop.
+    Run(run::Args),
     /// Check a playbook: what it holds, or everything that is wrong with it.
     Check(check::Args),
     /// Replay a city's real history through the engine, and tell what it came to.
@@ -33,6 +37,7 @@ pub enum Command {
 impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
+            Self::Run(args) => run::run(args),
             Self::Check(args) => check::run(&args),
             Self::Replay(args) => replay::run(&args),
         }

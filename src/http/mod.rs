@@ -1,1 +1,144 @@
-//! HTTP: the door, the reads, the stream.
+//! The door over HTTP: reports, acts, positions and commands in; reads, the stream and metrics out.
+//!
+//! *In* (`intake`): bytes → decode → governor → the runtime's handle; the answer comes after the commit, so a `202` means
+//! that it is kept. *Look* (`reads`, `views`): the board only, never the engine. *Out* (`stream`): server-sent events from
+//! the hub. Every error is a [`Problem`]. What holds for all requests stands in `guard`: whom we serve, how long, how
+//! large, and what a panic becomes.
+//!
+//! # Whom we serve
+//! There is no access control yet, so the door binds to this machine's loopback only, and refuses to start elsewhere.
+//! A page in a browser on this machine is not let in either: the `Host` must be one of ours (no DNS rebinding), a body
+//! must say that it is JSON (so that a browser has to ask first), and no cross-origin answer is given.
+//!
+//! # The end
+//! The shutdown token ends every stream; requests under way get their answer; the rest is bounded by the drain.
+//!
+//! Left out: TLS, roles and tokens, full-text search.
+
+mod app;
+mod governor;
+mod guard;
+mod intake;
+mod params;
+mod problem;
+mod reads;
+mod stream;
+mod views;
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroUsize};
+
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use app::{App, router};
+pub use problem::Problem;
+
+use crate::model::Millis;
+
+/// `[http]`: the door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Where to listen. Loopback only, as long as there is no access control.
+    pub listen: SocketAddr,
+    /// Names in `Host` that are served beside `localhost`, `127.0.0.1` and `[::1]`.
+    pub hosts: Vec<String>,
+    /// Bytes of one body.
+    pub body_bytes_max: NonZeroUsize,
+    /// Bytes of one event.
+    pub element_bytes_max: NonZeroUsize,
+    /// Events of one batch.
+    pub batch_max: NonZeroUsize,
+    /// A request is answered within this.
+    pub request_timeout: Millis,
+    /// Ordinary reports a second from one source; beyond it, 429.
+    pub rate_per_source: NonZeroU32,
+    /// So many at once from one source that was quiet.
+    pub rate_burst: NonZeroU32,
+    /// Reports a second in all; ordinary ones may take four fifths of it, bottom-line ones are never held back.
+    pub rate_total: NonZeroU32,
+    /// Sources told apart by the governor.
+    pub rate_sources_max: usize,
+    /// Entries of a list where the reader names no limit.
+    pub page_default: NonZeroUsize,
+    /// Entries of a list at most.
+    pub page_max: NonZeroUsize,
+    /// Who may listen to the stream at once.
+    pub stream_clients_max: usize,
+    /// A sign of life on a quiet stream.
+    pub stream_heartbeat: Millis,
+    /// At the end: what is under way may take so long.
+    pub drain: Millis,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        fn size(n: usize) -> NonZeroUsize {
+            NonZeroUsize::new(n).expect("a constant above zero")
+        }
+        fn rate(n: u32) -> NonZeroU32 {
+            NonZeroU32::new(n).expect("a constant above zero")
+        }
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            hosts: Vec::new(),
+            body_bytes_max: size(1024 * 1024),
+            element_bytes_max: size(64 * 1024),
+            batch_max: size(4096),
+            request_timeout: Millis::from_secs(10),
+            rate_per_source: rate(200),
+            rate_burst: rate(400),
+            rate_total: rate(5_000),
+            rate_sources_max: 10_000,
+            page_default: size(100),
+            page_max: size(1_000),
+            stream_clients_max: 256,
+            stream_heartbeat: Millis::from_secs(15),
+            drain: Millis::from_secs(10),
+        }
+    }
+}
+
+/// Why the door cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Not here.
+    #[error(
+        "[http] listen = \"{0}\" is refused: there is no access control yet, and whoever reaches the door can order \
+         posts about; listen on 127.0.0.1 or [::1] and let a proxy that checks who comes stand before it"
+    )]
+    NotLoopback(SocketAddr),
+    /// The system refuses.
+    #[error("[http] listen = \"{at}\": {reason}")]
+    System {
+        /// Where.
+        at: SocketAddr,
+        /// Why.
+        reason: std::io::Error,
+    },
+}
+
+/// Takes the address.
+///
+/// # Errors
+/// When it is not loopback, or the system refuses.
+pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
+    if !listen.ip().is_loopback() {
+        return Err(BindError::NotLoopback(listen));
+    }
+    TcpListener::bind(listen).await.map_err(|reason| BindError::System { at: listen, reason })
+}
+
+/// Serves until `shutdown` says so and what was under way is answered.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, app: App, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
+    let end = async move {
+        // The sender going away is a shutdown too.
+        let _ = shutdown.wait_for(|down| *down).await;
+    };
+    axum::serve(listener, router(app)).with_graceful_shutdown(end).await
+}

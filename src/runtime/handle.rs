@@ -223,6 +223,11 @@ impl Handle {
 
     // Look
 
+    /// Judges a report as the door does when it submits it: where it is and what it is, hence its lane.
+    pub fn judge(&self, event: &Event) -> Option<Verdict> {
+        (self.shared.sorter)(&self.shared.playbook.load(), event)
+    }
+
     /// What time it is.
     pub fn now(&self) -> Timestamp {
         self.shared.clock.now()

@@ -1,0 +1,86 @@
+//! `muster run`: the whole thing at work, until it is told to stop.
+//!
+//! SIGINT or SIGTERM ends it in order, within `[http] drain`; a second signal does not wait. What is cut off then was
+//! accepted and is delivered after the next start.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{info, warn};
+
+use super::server::Server;
+use crate::config::Config;
+use crate::telemetry;
+
+/// Take reports, order posts, watch the marks: until SIGINT or SIGTERM.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The configuration; default `config/muster.toml`, where it exists.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The data folder, instead of `[journal] path`.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The playbook's folder, instead of `[playbook] dir`.
+    #[arg(long, value_name = "DIR")]
+    playbook: Option<PathBuf>,
+    /// Where to listen, instead of `[http] listen`. Loopback only; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<std::net::SocketAddr>,
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// When it cannot start, or the shard failed.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let loaded = Config::load(args.config.as_deref(), std::env::vars())?;
+    let mut config = loaded.config;
+    config.journal.path = args.data.unwrap_or(config.journal.path);
+    config.playbook.dir = args.playbook.unwrap_or(config.playbook.dir);
+    config.http.listen = args.listen.unwrap_or(config.http.listen);
+    telemetry::start(&config.log)?;
+    if !loaded.ignored.is_empty() {
+        warn!(variables = ?loaded.ignored, "config.ignored: these resemble no key of ours");
+    }
+    let runtime = tokio::runtime::Runtime::new().context("the async runtime")?;
+    let ended = runtime.block_on(serve(config));
+    // A request or a webhook that hangs does not hold up the end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ended
+}
+
+async fn serve(config: Config) -> anyhow::Result<ExitCode> {
+    let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    let mut server = Server::start(config).await?;
+    let playbook = server.handle().playbook();
+    info!(playbook = %playbook.head.name, hash = %playbook.hash, listen = %server.address(), "muster.started");
+    println!("muster: {} listens on http://{}", playbook.head.title, server.address());
+    let failed = tokio::select! {
+        () = asked(&mut signals) => None,
+        why = server.failed() => Some(why),
+    };
+    info!("muster.stopping");
+    let stopped = tokio::select! {
+        stopped = server.stop() => stopped,
+        () = asked(&mut signals) => bail!("asked to stop twice; what was under way was cut off"),
+    };
+    if let Some(why) = failed {
+        bail!(why);
+    }
+    stopped?;
+    info!("muster.stopped");
+    Ok(super::good())
+}
+
+/// Waits for a signal.
+async fn asked(signals: &mut [Signal; 2]) {
+    let [interrupt, terminate] = signals;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}

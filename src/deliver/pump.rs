@@ -1,0 +1,202 @@
+//! The pump: reads accepted steps in order and hands each to everybody who must know of it.
+//!
+//! It begins with what the journal held: the newest documents become the board. Steps whose effects had not left the
+//! house when the process ended come first from the runtime, once more. Where it falls behind by more than the runtime
+//! keeps, it reads both back from the journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tracing::{error, info, warn};
+
+use super::hub::Hub;
+use super::ledger::Ledger;
+use super::webhook::{self, Webhook};
+use super::wire::{self, Message};
+use crate::board::Board;
+use crate::engine::{Delivery, DeliveryOutcome, Input};
+use crate::journal::{self, Restored, Step};
+use crate::model::{OrderId, Timestamp};
+use crate::runtime::{Handle, SubmitError};
+use crate::telemetry::{Metrics, Tally};
+
+/// Steps read back at once.
+const READ_BACK: usize = 1_000;
+
+/// Reads accepted steps; see the module.
+pub struct Pump {
+    handle: Handle,
+    board: Arc<Board>,
+    tally: Tally,
+    hub: Hub,
+    webhook: Option<Webhook>,
+    back: Arc<Back>,
+    /// The last step that was handed on.
+    last: u64,
+}
+
+impl Pump {
+    /// One that hands on what `handle` accepts.
+    ///
+    /// # Errors
+    /// When the webhook's address cannot be used.
+    pub fn new(
+        handle: &Handle,
+        board: &Arc<Board>,
+        hub: &Hub,
+        metrics: &Arc<Metrics>,
+        options: webhook::Options,
+    ) -> Result<Self, webhook::Error> {
+        let back = Arc::new(Back { handle: handle.clone(), ledger: Ledger::default() });
+        let source = format!("muster/{}", handle.playbook().head.command_area);
+        let webhook = Webhook::start(options, source, Arc::clone(metrics), Arc::clone(&back) as _)?;
+        Ok(Self {
+            handle: handle.clone(),
+            board: Arc::clone(board),
+            tally: Tally::new(Arc::clone(metrics), Arc::clone(board)),
+            hub: hub.clone(),
+            webhook,
+            back,
+            last: 0,
+        })
+    }
+
+    /// Makes the board what the journal held.
+    pub fn restore(&mut self, restored: &Restored) {
+        let Some((number, _)) = restored.last else { return };
+        let first = restored.unemitted.first().map_or(number + 1, |s| s.number);
+        self.last = first - 1;
+        self.hub.begin(wire::rev(first, 0) - 1);
+        self.board.restore(number, &restored.documents);
+    }
+
+    /// Runs until the shard has ended and everything it accepted has been handed on. `steps` was subscribed before the
+    /// shard began.
+    pub async fn run(mut self, mut steps: Receiver<Arc<Step>>) {
+        let handle = self.handle.clone();
+        let mut stopped = std::pin::pin!(handle.stopped());
+        let mut ended = false;
+        loop {
+            let step = if ended {
+                match steps.try_recv() {
+                    Err(TryRecvError::Empty | TryRecvError::Closed) => return,
+                    Err(TryRecvError::Lagged(missed)) => Err(RecvError::Lagged(missed)),
+                    Ok(step) => Ok(step),
+                }
+            } else {
+                tokio::select! {
+                    step = steps.recv() => step,
+                    _ = &mut stopped => {
+                        ended = true;
+                        continue;
+                    }
+                }
+            };
+            match step {
+                Ok(step) => self.step(&step).await,
+                Err(RecvError::Lagged(missed)) => {
+                    warn!(missed, "pump.lagged: reading back");
+                    self.read_back().await;
+                }
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// The board anew from the newest documents, then every step that has not left the house.
+    async fn read_back(&mut self) {
+        loop {
+            let (reader, last) = (self.handle.clone(), self.last);
+            let read = tokio::task::spawn_blocking(move || {
+                let mut reader = reader.reader()?;
+                Ok::<_, journal::Error>((reader.state()?, reader.unemitted(last, READ_BACK)?))
+            });
+            let ((number, documents), steps) = match read.await {
+                Ok(Ok(read)) => read,
+                Ok(Err(reason)) => {
+                    error!(%reason, "pump.read_back_failed: trying again");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    continue;
+                }
+                Err(_) => return,
+            };
+            info!(step = number, documents = documents.len(), steps = steps.len(), "pump.read_back");
+            self.board.restore(number, &documents);
+            let full = steps.len() == READ_BACK;
+            for step in steps {
+                self.step(&step).await;
+            }
+            if !full {
+                return;
+            }
+        }
+    }
+
+    async fn step(&mut self, step: &Step) {
+        if step.number <= self.last {
+            return;
+        }
+        self.last = step.number;
+        self.board.fold(step);
+        self.tally.step(step, &self.handle.playbook());
+        let whereabouts = |id: &_| self.board.whereabouts(id);
+        let messages = step.effects.iter().enumerate();
+        let messages = messages.map(|(i, effect)| Arc::new(wire::message(step.number, i, step.at, effect, &whereabouts)));
+        let messages: Vec<Arc<Message>> = messages.collect();
+        let owed = messages.iter().filter(|m| self.webhook.as_ref().is_some_and(|w| w.takes(m.kind))).count();
+        let emitted = self.back.ledger.begin(step.number, owed);
+        for message in messages {
+            let carried = self.hub.is_carried(&message);
+            self.hub.publish(Arc::clone(&message));
+            if let Some(order) = message.order.as_ref().filter(|_| carried && message.expires.is_some()) {
+                self.back.report(order.clone(), "stream", DeliveryOutcome::Sent);
+            }
+            if let Some(webhook) = self.webhook.as_ref().filter(|w| w.takes(message.kind)) {
+                webhook.send(message, carried).await;
+            }
+        }
+        self.handle.emitted(emitted);
+    }
+}
+
+/// What channels tell the runtime.
+struct Back {
+    handle: Handle,
+    ledger: Ledger,
+}
+
+impl Back {
+    /// Tells the engine, which may order the next post. Busy is no answer to that: it is told again.
+    fn report(&self, order: OrderId, channel: &'static str, outcome: DeliveryOutcome) {
+        let handle = self.handle.clone();
+        let tell = async move {
+            let delivery = Delivery { order, channel: channel.into(), outcome };
+            loop {
+                match handle.apply(Input::Delivery(delivery.clone())).await {
+                    Err(SubmitError::Busy { retry_after }) => {
+                        tokio::time::sleep(Duration::from_millis(retry_after.0)).await;
+                    }
+                    Ok(_) | Err(SubmitError::Stopped { .. }) => return,
+                }
+            }
+        };
+        // Every channel runs on the async runtime.
+        drop(tokio::spawn(tell));
+    }
+}
+
+impl webhook::Upstream for Back {
+    fn now(&self) -> Timestamp {
+        self.handle.now()
+    }
+
+    fn outcome(&self, order: &OrderId, outcome: DeliveryOutcome) {
+        self.report(order.clone(), "webhook", outcome);
+    }
+
+    fn settled(&self, step: u64) {
+        self.handle.emitted(self.ledger.settled(step));
+    }
+}

@@ -1,0 +1,240 @@
+//! Events in: bytes → decode → governor → the shard → an answer after the commit.
+//!
+//! A batch is taken apart; each element is admitted, submitted and answered by itself, in order, and a bad one spoils no
+//! other. The batch as a whole is `202` when it could be taken apart, except when every element met the same fate.
+
+use axum::body::Bytes;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::Json;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tracing::info;
+
+use super::{App, Problem};
+use crate::decode::{self, Decoded, EventType, Mode, Rejection, Sender};
+use crate::engine::Answer;
+use crate::model::{Body, Digest, Event, EventId, Lane, SourceId, Timestamp};
+use crate::runtime::Answering;
+use crate::telemetry::drill;
+
+/// The source of data that came without an envelope.
+const BARE_SOURCE: &str = "http";
+/// Ids, in bytes; the decoder has the same bound for those in an envelope.
+const KEY_BYTES_MAX: usize = 256;
+
+/// Takes events of one type.
+pub async fn take(kind: EventType, State(app): State<App>, request: Request) -> Response {
+    match read(kind, &app, request).await {
+        Ok(Taken::One(element)) => {
+            let mut answered = settle(&app, vec![element]).await;
+            answered.pop().map_or_else(nothing, one)
+        }
+        Ok(Taken::Batch(elements)) => batch(settle(&app, elements).await),
+        Err(problem) => {
+            rejected(&app, kind, &problem);
+            problem.into_response()
+        }
+    }
+}
+
+type Element = Result<Decoded, Problem>;
+type Answered = Result<Value, Problem>;
+
+enum Taken {
+    One(Element),
+    Batch(Vec<Element>),
+}
+
+async fn read(kind: EventType, app: &App, request: Request) -> Result<Taken, Problem> {
+    let (parts, body) = request.into_parts();
+    let headers = &parts.headers;
+    plain(headers)?;
+    let content_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?")).map(str::to_owned);
+    let has_ce = headers.keys().any(|name| name.as_str().starts_with("ce-"));
+    let mode = Mode::of(content_type.as_deref(), has_ce)?;
+    if content_type.is_none() {
+        // A browser may send a body without a type to a foreign origin unasked; whoever means it can say so.
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-type", "the body has no content type")
+            .hint("send content-type: application/json"));
+    }
+    let max = app.options.body_bytes_max.get();
+    let bytes = axum::body::to_bytes(body, max).await.map_err(|_| {
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("the body is larger than {max} bytes"))
+            .hint("send fewer events at once")
+    })?;
+    let received = app.handle.now();
+    let limits = &app.limits;
+    let check = |decoded: Result<Decoded, Rejection>| fits(kind, decoded.map_err(Problem::from));
+    Ok(match mode {
+        Mode::Structured => Taken::One(check(decode::decode_structured(&bytes, received, limits))),
+        Mode::Binary => {
+            let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            Taken::One(check(decode::decode_binary(headers, content_type.as_deref(), &bytes, received, limits)))
+        }
+        Mode::Bare => {
+            let sender = sender(kind, headers, &bytes, received)?;
+            Taken::One(check(decode::decode_bare(&bytes, sender, received, limits)))
+        }
+        Mode::Batch => {
+            let elements = decode::decode_batch(&bytes, received, limits)?;
+            Taken::Batch(elements.into_iter().map(check).collect())
+        }
+    })
+}
+
+/// A compressed body would slip past the bounds.
+fn plain(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(coding) if coding != "identity" => {
+            let detail = "a compressed body is not read";
+            Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content-encoding", detail).hint("send it as it is"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Who sent data without an envelope: its id is the `Idempotency-Key`, else what it says and when we received it.
+fn sender(kind: EventType, headers: &HeaderMap, bytes: &Bytes, received: Timestamp) -> Result<Sender, Problem> {
+    let id = match headers.get("idempotency-key").map(|key| key.to_str()) {
+        Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_BYTES_MAX => EventId::from(key),
+        Some(_) => {
+            let detail = format!("must be 1 to {KEY_BYTES_MAX} visible ASCII characters");
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid", detail).field("Idempotency-Key"));
+        }
+        None => EventId::from(format!("{}-{}", Digest::of(bytes), received.0)),
+    };
+    Ok(Sender { kind, source: SourceId::from(BARE_SOURCE), id })
+}
+
+/// Each route takes its own type.
+fn fits(kind: EventType, element: Element) -> Element {
+    let decoded = element?;
+    let (came, route) = match &decoded.event.body {
+        Body::Report(_) => (EventType::Report, "/v1/reports"),
+        Body::Act(_) => (EventType::Act, "/v1/acts"),
+        Body::Position(_) => (EventType::Position, "/v1/positions"),
+        Body::Command(_) => (EventType::Command, "/v1/commands"),
+    };
+    if came == kind {
+        return Ok(decoded);
+    }
+    let detail = format!("{} is not taken here", came.as_str());
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-route", detail).field("type").hint(format!("POST it to {route}")))
+}
+
+/// Admits, submits and waits, element by element, in order. All are in the queue before the first answer is awaited.
+async fn settle(app: &App, elements: Vec<Element>) -> Vec<Answered> {
+    let submitted: Vec<Result<Waiting, Problem>> =
+        elements.into_iter().map(|element| element.and_then(|decoded| submit(app, decoded))).collect();
+    join_all(submitted.into_iter().map(|waiting| async {
+        let waiting = waiting.inspect_err(|problem| rejected(app, EventType::Report, problem))?;
+        let answer = waiting.answer.await?;
+        if let (Some(fix), Answer::Applied { .. }) = (&waiting.fix, &answer) {
+            app.board.position(fix);
+        }
+        told(answer, waiting.dropped)
+    }))
+    .await
+}
+
+struct Waiting {
+    answer: Answering,
+    fix: Option<crate::model::PositionFix>,
+    dropped: u32,
+}
+
+fn submit(app: &App, decoded: Decoded) -> Result<Waiting, Problem> {
+    let Decoded { event, dropped } = decoded;
+    admit(app, &event)?;
+    app.metrics.dropped_members.inc_by(dropped.into());
+    let fix = if let Body::Position(fix) = &event.body { Some(fix.clone()) } else { None };
+    Ok(Waiting { answer: app.handle.submit(event), fix, dropped })
+}
+
+/// Ordinary reports pass the governor; the bottom line, acts, positions and commands go by.
+fn admit(app: &App, event: &Event) -> Result<(), Problem> {
+    let Body::Report(report) = &event.body else { return Ok(()) };
+    let lane = app.handle.judge(event).map_or(Lane::Ordinary, |v| v.classification.lane);
+    app.governor.admit(&event.meta.source, lane).map_err(|wait| {
+        let playbook = app.handle.playbook();
+        let kind = playbook.source(&event.meta.source).map_or("unregistered", |s| s.kind.as_str());
+        app.metrics.reports.with_label_values(&[kind, "limited", drill(report.status.is_drill())]).inc();
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "more ordinary reports than the door takes")
+            .hint("send it again after Retry-After; bottom-line reports are never held back")
+            .retry_after(wait)
+    })
+}
+
+fn told(answer: Answer, dropped: u32) -> Answered {
+    let mut told = match answer {
+        Answer::Report(r) => json!({
+            "incident": r.incident, "classification": r.classification, "orders": r.orders, "repeat": r.repeat,
+            "outcome": r.outcome,
+        }),
+        Answer::Applied { incident, orders, repeat } => {
+            json!({ "incident": incident, "orders": orders, "repeat": repeat })
+        }
+        Answer::Refused(refusal) => return Err(refusal.into()),
+    };
+    if dropped > 0 {
+        told["dropped"] = dropped.into();
+    }
+    Ok(told)
+}
+
+fn one(answered: Answered) -> Response {
+    match answered {
+        Ok(told) => (StatusCode::ACCEPTED, Json(told)).into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn batch(answered: Vec<Answered>) -> Response {
+    // Where all were told to come again, the whole batch is.
+    let shared = answered.first().and_then(|a| a.as_ref().err()).map(|p| (p.status, p.retry_after));
+    let shared = shared.filter(|(status, _)| answered.iter().all(|a| a.as_ref().is_err_and(|p| p.status == *status)));
+    let mut response = (StatusCode::ACCEPTED, Json(answered.iter().map(element).collect::<Value>())).into_response();
+    if let Some((status, _)) = shared {
+        *response.status_mut() = status;
+        let after = answered.iter().filter_map(|a| a.as_ref().err()?.retry_after_s()).max();
+        if let Some(seconds) = after {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+    }
+    response
+}
+
+fn element(answered: &Answered) -> Value {
+    match answered {
+        Ok(told) => {
+            let mut told = told.clone();
+            told["status"] = StatusCode::ACCEPTED.as_u16().into();
+            told
+        }
+        Err(problem) => {
+            let mut told = problem.to_json();
+            if let Some(seconds) = problem.retry_after_s() {
+                told["retry_after_s"] = seconds.into();
+            }
+            told
+        }
+    }
+}
+
+/// What was not taken is counted and told with its reason and origin, never with its payload.
+fn rejected(app: &App, kind: EventType, problem: &Problem) {
+    let retry = matches!(problem.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if retry {
+        return;
+    }
+    if kind == EventType::Report {
+        app.metrics.reports.with_label_values(&["unknown", "rejected", drill(false)]).inc();
+    }
+    info!(origin = "http", kind = kind.as_str(), reason = problem.code, field = problem.field, "event.rejected");
+}
+
+fn nothing() -> Response {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "nothing was read").into_response()
+}

@@ -1,0 +1,193 @@
+//! Reads: the board only, never the engine. Lists answer `{ items, next }`; `next` is the cursor to go on from.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::params::Params;
+use super::{App, Problem, views};
+use crate::board::{IncidentQuery, NoticeQuery, OrderQuery};
+use crate::deliver::wire;
+use crate::model::{IncidentId, Timestamp};
+use crate::runtime::Phase;
+
+type Told = Result<Json<Value>, Problem>;
+
+/// `GET /v1/incidents`
+pub async fn incidents(State(app): State<App>, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let query = IncidentQuery {
+        states: states(&mut p, &INCIDENT_STATES)?,
+        area: p.text("area").map(Into::into),
+        lane: p.word("lane", "bottom-line or ordinary")?,
+        since: p.text("since").map(|t| instant("since", &t)).transpose()?,
+        drill: p.get("drill", "`true` or `false`")?,
+        cursor: p.get("cursor", "cursor; take `next` of the answer before")?,
+        limit: p.limit(&app.options)?,
+    };
+    p.end()?;
+    let page = app.board.incidents(&query);
+    Ok(list(page.items.iter().map(|i| views::incident(i)), page.next))
+}
+
+/// `GET /v1/incidents/{id}`
+pub async fn incident(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> Told {
+    Params::of(&uri)?.end()?;
+    let chapter = app.board.chapter(&incident_id(&id)?).ok_or_else(|| Problem::not_found("incident"))?;
+    Ok(Json(views::chapter(&chapter)))
+}
+
+/// `GET /v1/incidents/{id}/timeline`
+pub async fn timeline(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> Told {
+    let id = incident_id(&id)?;
+    let mut p = Params::of(&uri)?;
+    let after: Option<u64> = p.get("cursor", "cursor; take `next` of the answer before")?;
+    let limit = p.limit(&app.options)?;
+    p.end()?;
+    let known = app.board.incident(&id).is_some();
+    let board = std::sync::Arc::clone(&app.board);
+    let read = tokio::task::spawn_blocking(move || board.timeline(&id, after, limit)).await;
+    let unreadable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "archive", why);
+    let page = read.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))?;
+    if page.items.is_empty() && after.is_none() && !known {
+        return Err(Problem::not_found("incident"));
+    }
+    Ok(list(page.items.iter().map(|line| wire::timeline(&line.entry, line.rev)), page.next))
+}
+
+/// `GET /v1/posts`
+pub async fn posts(State(app): State<App>, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let (area, kind) = (p.text("area"), p.word("kind", "standing, patrol, base or peak")?);
+    let busy: Option<bool> = p.get("busy", "`true` or `false`")?;
+    let cursor = p.text("cursor");
+    let limit = p.limit(&app.options)?;
+    p.end()?;
+    let (playbook, now) = (app.handle.playbook(), app.handle.now());
+    let mut units = app.board.units(&playbook);
+    units.retain(|u| {
+        cursor.as_deref().is_none_or(|c| u.spec.id.as_str() > c)
+            && area.as_deref().is_none_or(|a| u.spec.area.as_str() == a)
+            && kind.is_none_or(|k| u.spec.kind == k)
+            && busy.is_none_or(|b| b != u.orders.is_empty())
+    });
+    let more = units.len() > limit;
+    units.truncate(limit);
+    let next = units.last().filter(|_| more).map(|u| u.spec.id.clone());
+    Ok(list(units.iter().map(|u| views::unit(u, &playbook, now)), next))
+}
+
+/// `GET /v1/orders`
+pub async fn orders(State(app): State<App>, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let query = OrderQuery {
+        states: states(&mut p, &ORDER_STATES)?,
+        post: p.text("post").map(Into::into),
+        incident: p.get("incident", "incident id; they read <command area>-<yyyymmdd>-<n>")?,
+        cursor: p.get("cursor", "cursor; take `next` of the answer before")?,
+        limit: p.limit(&app.options)?,
+    };
+    p.end()?;
+    let page = app.board.orders(&query);
+    let told = |o: &std::sync::Arc<_>| views::order(o, app.board.incident(&o.id.incident).as_deref());
+    Ok(list(page.items.iter().map(told), page.next))
+}
+
+/// `GET /v1/marks`: those that run or were missed, next due first.
+pub async fn marks(State(app): State<App>, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let incident: Option<IncidentId> = p.get("incident", "incident id")?;
+    let limit = p.limit(&app.options)?;
+    p.end()?;
+    let lines = app.board.marks(incident.as_ref(), limit);
+    Ok(list(lines.iter().map(views::mark), None::<String>))
+}
+
+/// `GET /v1/notices`
+pub async fn notices(State(app): State<App>, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let query = NoticeQuery {
+        desk: p.word("desk", super::stream::DESKS)?,
+        incident: p.get("incident", "incident id")?,
+        waiting: p.get("waiting", "`true` or `false`")?.unwrap_or(false),
+        cursor: p.get("cursor", "cursor; take `next` of the answer before")?,
+        limit: p.limit(&app.options)?,
+    };
+    p.end()?;
+    let page = app.board.notices(&query);
+    Ok(list(page.items.iter().map(|n| views::notice(n)), page.next))
+}
+
+/// `GET /v1/playbook`
+pub async fn playbook(State(app): State<App>, uri: Uri) -> Told {
+    Params::of(&uri)?.end()?;
+    Ok(Json(views::playbook(&app.handle.playbook())))
+}
+
+/// `GET /readyz`: whether events are taken, and how it stands.
+pub async fn ready(State(app): State<App>) -> Response {
+    let status = app.handle.status();
+    let code = if status.phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let mut told = serde_json::to_value(&status).unwrap_or_default();
+    told["at"] = wire::time(status.at).into();
+    told["now"] = wire::time(status.now).into();
+    told["outage"] = status.outage.map_or(Value::Null, |o| json!({ "from": wire::time(o.from), "to": wire::time(o.to) }));
+    told["board"] = app.board.step().into();
+    (code, Json(wire::clean(told))).into_response()
+}
+
+/// `GET /metrics`
+pub async fn metrics(State(app): State<App>) -> Response {
+    match app.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(e) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", e.to_string()).into_response(),
+    }
+}
+
+const INCIDENT_STATES: [&str; 9] = [
+    "open",
+    "received",
+    "verifying",
+    "dispatching",
+    "handling",
+    "controlled",
+    "closed",
+    "cancelled",
+    "duplicate-of",
+];
+const ORDER_STATES: [&str; 10] = [
+    "live",
+    "issued",
+    "signed",
+    "en-route",
+    "on-scene",
+    "first-report",
+    "cleared",
+    "declined",
+    "expired",
+    "recalled",
+];
+
+fn states(p: &mut Params, known: &[&str]) -> Result<Vec<smol_str::SmolStr>, Problem> {
+    let states = p.list("state");
+    match states.iter().find(|s| !known.contains(&s.as_str())) {
+        Some(_) => Err(Problem::parameter("state", "is no state").hint(format!("one or more of {}", known.join(", ")))),
+        None => Ok(states),
+    }
+}
+
+fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
+    let hint = "such as 2026-11-23T08:00:00+08:00; in an address `+` is written %2B";
+    Timestamp::parse(text).map_err(|_| Problem::parameter(name, "is no RFC 3339 instant").hint(hint))
+}
+
+fn incident_id(text: &str) -> Result<IncidentId, Problem> {
+    let wrong = |_| Problem::parameter("id", "is no incident id").hint("they read <command area>-<yyyymmdd>-<n>");
+    text.parse().map_err(wrong)
+}
+
+fn list(items: impl Iterator<Item = Value>, next: Option<impl ToString>) -> Json<Value> {
+    Json(json!({ "items": items.collect::<Vec<_>>(), "next": next.map(|n| n.to_string()) }))
+}

@@ -1,0 +1,165 @@
+//! `GET /v1/stream`: every message of accepted steps as server-sent events, in order, each with its `rev` as id.
+//!
+//! The first event is `muster.ready` with the newest `rev`; a quiet stream says `muster.heartbeat`, whose id is the newest
+//! `rev` seen, so that who comes back with it misses nothing even where the filter let nothing through. Who was away longer than is held, or
+//! reads too slowly, gets `muster.resync`: read the lists anew, then go on. A slow one is let go after it.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+use tracing::info;
+
+use super::params::Params;
+use super::{App, Problem};
+use crate::deliver::hub::{Filter, Seat};
+use crate::deliver::wire::{Message, time};
+use crate::runtime::Handle;
+use crate::telemetry::Metrics;
+
+/// The desks, for a hint.
+pub const DESKS: &str = "intelligence, command, duty, public-information or supervision";
+const KINDS: &str = "order, notice, call, agency, forward or timeline";
+
+/// Listens.
+pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+    let mut p = Params::of(&uri)?;
+    let filter = Filter {
+        kinds: p.words("type", KINDS)?,
+        posts: p.list("post"),
+        desks: p.words("desk", DESKS)?,
+        areas: p.list("area"),
+    };
+    let asked: Option<u64> = p.get("last_event_id", "`rev`, a whole number")?;
+    p.end()?;
+    let last = match headers.get("last-event-id") {
+        Some(id) => Some(id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
+            Problem::parameter("Last-Event-ID", "is no `rev`").hint("send the id of the last event, a whole number")
+        })?),
+        None => asked,
+    };
+    let max = app.options.stream_clients_max;
+    if app.hub.listeners() >= max {
+        let detail = format!("{max} listen already");
+        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "listeners", detail).retry_after(Duration::from_secs(5)));
+    }
+    let s = app.hub.listen(&filter, last);
+    let mut first = VecDeque::new();
+    if s.gap {
+        first.push_back(resync(s.rev, "what followed is no longer held"));
+    }
+    first.push_back(event("muster.ready", s.rev, &json!({ "rev": s.rev }).to_string()).retry(Duration::from_secs(1)));
+    if !s.gap {
+        first.extend(s.missed.iter().map(|m| of(m)));
+    }
+    let listener = Listener {
+        first,
+        filter,
+        rev: s.rev,
+        live: s.live,
+        heartbeat: Duration::from_millis(app.options.stream_heartbeat.0.max(100)),
+        shutdown: app.shutdown.clone(),
+        handle: app.handle.clone(),
+        ended: false,
+        guard: Guard::new(s.seat, &app.metrics),
+    };
+    let events = futures_util::stream::unfold(listener, Listener::next);
+    let headers = [(header::CACHE_CONTROL, "no-store"), (header::HeaderName::from_static("x-accel-buffering"), "no")];
+    Ok((headers, Sse::new(events)).into_response())
+}
+
+struct Listener {
+    first: VecDeque<Event>,
+    filter: Filter,
+    /// The newest seen, told or not.
+    rev: u64,
+    live: broadcast::Receiver<Arc<Message>>,
+    heartbeat: Duration,
+    shutdown: watch::Receiver<bool>,
+    handle: Handle,
+    ended: bool,
+    guard: Guard,
+}
+
+impl Listener {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        let event = self.event().await?;
+        Some((Ok(event), self))
+    }
+
+    async fn event(&mut self) -> Option<Event> {
+        if let Some(event) = self.first.pop_front() {
+            return Some(event);
+        }
+        if self.ended {
+            return None;
+        }
+        let quiet = tokio::time::sleep(self.heartbeat);
+        tokio::pin!(quiet);
+        loop {
+            tokio::select! {
+                // What was accepted before the end is told before the end.
+                biased;
+                message = self.live.recv() => match message {
+                    Ok(message) => {
+                        self.rev = message.rev;
+                        if self.filter.wants(&message) {
+                            return Some(of(&message));
+                        }
+                    }
+                    Err(RecvError::Lagged(missed)) => {
+                        info!(missed, "stream.lagged: let go");
+                        self.guard.metrics.stream_dropped.inc();
+                        self.ended = true;
+                        return Some(resync(self.rev, "you read too slowly"));
+                    }
+                    Err(RecvError::Closed) => return None,
+                },
+                _ = self.shutdown.wait_for(|down| *down) => return None,
+                () = &mut quiet => {
+                    let told = json!({ "rev": self.rev, "at": time(self.handle.now()) });
+                    return Some(event("muster.heartbeat", self.rev, &told.to_string()));
+                }
+            }
+        }
+    }
+}
+
+fn of(message: &Message) -> Event {
+    event(message.kind.as_type(), message.rev, &message.data)
+}
+
+fn resync(rev: u64, reason: &str) -> Event {
+    event("muster.resync", rev, &json!({ "rev": rev, "reason": reason }).to_string())
+}
+
+fn event(name: &str, rev: u64, data: &str) -> Event {
+    Event::default().event(name).id(rev.to_string()).data(data)
+}
+
+/// Counts a listener for as long as it listens.
+struct Guard {
+    _seat: Seat,
+    metrics: Arc<Metrics>,
+}
+
+impl Guard {
+    fn new(seat: Seat, metrics: &Arc<Metrics>) -> Self {
+        metrics.stream_clients.inc();
+        Self { _seat: seat, metrics: Arc::clone(metrics) }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.metrics.stream_clients.dec();
+    }
+}

@@ -1,0 +1,210 @@
+//! Every metric, its name, labels and meaning, in one place. No label ever holds the id of an incident, a post or a
+//! source; a drill carries `drill="true"`.
+
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
+};
+
+/// The metrics of one process.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Reports by kind of source and what was done with them.
+    pub reports: IntCounterVec,
+    /// Members of events that nobody here knows, dropped at the door.
+    pub dropped_members: IntCounter,
+    /// Incidents that still have a clock.
+    pub incidents_open: IntGaugeVec,
+    /// Orders by kind of post, role and what became of them; each fact counts once.
+    pub orders: IntCounterVec,
+    /// From the instant a mark fell due to the moment its miss or warning was acted on.
+    pub mark_lateness: Histogram,
+    /// Marks by name, ring and outcome: kept, missed (first round), late (reached after a miss), warned.
+    pub marks: IntCounterVec,
+    /// How long each leg of the response took.
+    pub leg: HistogramVec,
+    /// What nobody accounts for, by the reconciler's count. Must be 0.
+    pub unaccounted: IntGaugeVec,
+    /// How full each bounded queue is.
+    pub queue_depth: IntGaugeVec,
+    /// Where it ends.
+    pub queue_limit: IntGaugeVec,
+    /// One append to the journal, to durable.
+    pub journal_append: Histogram,
+    /// Requests by route (its pattern), method and status.
+    pub http: HistogramVec,
+    /// Notices by desk and kind.
+    pub notices: IntCounterVec,
+    /// All-calls begun.
+    pub all_calls: IntCounterVec,
+    /// Levels climbed.
+    pub escalations: IntCounterVec,
+    /// Needs that nobody could serve.
+    pub shortfalls: IntCounterVec,
+    /// Attempts at an outside channel, by outcome.
+    pub deliveries: IntCounterVec,
+    /// Who listens to the stream.
+    pub stream_clients: IntGauge,
+    /// Clients of the stream that were too slow and were told to read anew.
+    pub stream_dropped: IntCounter,
+    /// The number of the last accepted step.
+    pub step: IntGauge,
+    /// The instant of the last accepted step, in seconds since 1970.
+    pub step_at: Gauge,
+    /// 1, with the version.
+    pub build_info: GaugeVec,
+}
+
+/// From a millisecond to ten minutes: decisions at the low end, arrivals at the high end.
+const LATENESS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0];
+const APPEND_S: [f64; 10] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0];
+const REQUEST_S: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+/// The edges real bulletins use (30 s … 4 h), with the three rings among them.
+const LEG_S: [f64; 14] =
+    [0.1, 1.0, 10.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All of them, at zero.
+    ///
+    /// # Panics
+    /// Never: the names are constants of this file and each is registered once.
+    #[must_use]
+    pub fn new() -> Self {
+        let r = Maker(Registry::new());
+        let metrics = Self {
+            reports: r.counters("muster_reports_total", "Reports taken", &["source_kind", "outcome", "drill"]),
+            dropped_members: r.counter("muster_dropped_members_total", "Unknown members dropped at the door"),
+            incidents_open: r.gauges("muster_incidents_open", "Open incidents", &["lane", "severity", "drill"]),
+            orders: r.counters("muster_orders_total", "Facts of orders", &["kind", "role", "outcome", "drill"]),
+            mark_lateness: r.histogram(
+                "muster_mark_lateness_seconds",
+                "From a mark's instant to the accepted step that acts on it",
+                &LATENESS_S,
+            ),
+            marks: r.counters("muster_marks_total", "Marks by outcome", &["mark", "ring", "outcome", "drill"]),
+            leg: r.histograms("muster_leg_seconds", "Legs of the response", &["leg", "drill"], &LEG_S),
+            unaccounted: r.gauges("muster_unaccounted", "What nobody accounts for; must be 0", &["what"]),
+            queue_depth: r.gauges("muster_queue_depth", "Entries in a bounded queue", &["queue"]),
+            queue_limit: r.gauges("muster_queue_limit", "Where a bounded queue ends", &["queue"]),
+            journal_append: r.histogram("muster_journal_append_seconds", "One append, to durable", &APPEND_S),
+            http: r.histograms(
+                "muster_http_request_seconds",
+                "Requests until their head was answered",
+                &["route", "method", "status"],
+                &REQUEST_S,
+            ),
+            notices: r.counters("muster_notices_total", "Notices", &["desk", "kind", "drill"]),
+            all_calls: r.counters("muster_all_calls_total", "All-calls begun", &["drill"]),
+            escalations: r.counters("muster_escalations_total", "Levels climbed", &["level", "drill"]),
+            shortfalls: r.counters("muster_shortfalls_total", "Needs nobody could serve", &["role", "drill"]),
+            deliveries: r.counters("muster_deliveries_total", "Attempts at a channel", &["channel", "outcome"]),
+            stream_clients: r.gauge("muster_stream_clients", "Clients of the stream"),
+            stream_dropped: r.counter("muster_stream_dropped_total", "Slow clients told to read anew"),
+            step: r.gauge("muster_step", "Number of the last accepted step"),
+            step_at: r.float("muster_step_timestamp_seconds", "Instant of the last accepted step"),
+            build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
+            registry: r.0,
+        };
+        metrics.build_info.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1.0);
+        for what in crate::board::UNACCOUNTED {
+            metrics.unaccounted.with_label_values(&[what]).set(0);
+        }
+        metrics
+    }
+
+    /// All of them in the Prometheus text form.
+    ///
+    /// # Errors
+    /// When a metric has no name, which cannot be.
+    pub fn text(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+/// The value of the `drill` label.
+#[must_use]
+pub fn drill(drill: bool) -> &'static str {
+    if drill { "true" } else { "false" }
+}
+
+struct Maker(Registry);
+
+impl Maker {
+    fn keep<C: prometheus::core::Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let made = made.expect("names and labels are constants of this file");
+        self.0.register(Box::new(made.clone())).expect("each name stands once in this file");
+        made
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.keep(IntCounter::new(name, help))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.keep(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.keep(IntGauge::new(name, help))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.keep(IntGaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn float(&self, name: &str, help: &str) -> Gauge {
+        self.keep(Gauge::new(name, help))
+    }
+
+    fn floats(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.keep(GaugeVec::new(Opts::new(name, help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.keep(Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec())))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        self.keep(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_contracted_name_is_scraped_once_it_has_a_value() {
+        let m = Metrics::new();
+        m.reports.with_label_values(&["desk", "opened", "false"]).inc();
+        m.incidents_open.with_label_values(&["ordinary", "III", "false"]).set(1);
+        m.orders.with_label_values(&["patrol", "first", "issued", "true"]).inc();
+        m.marks.with_label_values(&["signed", "1", "kept", "false"]).inc();
+        m.leg.with_label_values(&["sign", "false"]).observe(1.0);
+        m.queue_depth.with_label_values(&["inputs"]).set(0);
+        m.queue_limit.with_label_values(&["inputs"]).set(1);
+        let text = m.text().unwrap();
+        for name in [
+            "muster_reports_total{drill=\"false\",outcome=\"opened\",source_kind=\"desk\"} 1",
+            "muster_incidents_open{",
+            "muster_orders_total{drill=\"true\",",
+            "muster_mark_lateness_seconds_count 0",
+            "muster_marks_total{",
+            "muster_leg_seconds_bucket{",
+            "muster_unaccounted{what=\"incident\"} 0",
+            "muster_queue_depth{queue=\"inputs\"} 0",
+            "muster_queue_limit{queue=\"inputs\"} 1",
+            "muster_journal_append_seconds_count 0",
+            "muster_build_info{version=",
+        ] {
+            assert!(text.contains(name), "{name} is not in\n{text}");
+        }
+    }
+}

@@ -412,3 +412,130 @@ impl Unit {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{CommandArea, Weekday};
+
+    const NOW: Timestamp = Timestamp(1_795_420_800_000);
+    const STALE: Millis = Millis::from_secs(60);
+    const NOON: LocalTime = LocalTime { date: 20_261_123, minute: 12 * 60, weekday: Weekday::Mon };
+    const HERE: Position = Position { lon: 112.6, lat: 26.9 };
+
+    fn post(id: &str, kind: Kind) -> PostSpec {
+        let text = format!(r#"{{"id":"{id}","kind":"{kind}","area":"A","base":[112.6,26.9]}}"#);
+        serde_json::from_str(&text).unwrap()
+    }
+
+    fn order(incident: u32, n: u32) -> OrderId {
+        OrderId { incident: IncidentId { area: CommandArea::from("4304"), date: 20_261_123, n: incident }, n }
+    }
+
+    fn task(order: OrderId) -> Task {
+        Task {
+            order,
+            severity: Severity::III,
+            lane: Lane::Ordinary,
+            drill: false,
+            role: Role::First,
+            state: OrderState::Issued,
+            target: HERE.offset_m(1000.0, 0.0),
+            robbed: false,
+            covers: None,
+        }
+    }
+
+    fn fleet(kinds: &[Kind]) -> Fleet {
+        let mut fleet = Fleet::default();
+        kinds.iter().enumerate().for_each(|(i, &kind)| fleet.put(post(&format!("P{i}"), kind)));
+        fleet
+    }
+
+    fn seen_at(fleet: &Fleet, id: &str, now: Timestamp) -> Whereabouts {
+        let mut seen = Vec::new();
+        let mut rings = fleet.around(HERE);
+        while rings.next_ring(|listed| seen.extend(fleet.seen(listed, now, STALE))) < f64::INFINITY {}
+        let mut found = seen.into_iter().filter(|(unit, _)| unit.spec.id.as_str() == id);
+        let one = found.next().expect("a search hands out every post").1;
+        assert!(found.next().is_none(), "once");
+        one
+    }
+
+    #[test]
+    fn a_post_counts_at_its_fix_until_that_is_stale_then_at_its_scene_or_base() {
+        let mut fleet = fleet(&[Kind::Patrol, Kind::Base]);
+        let (p0, east) = (PostId::from("P0"), HERE.offset_m(5000.0, 0.0));
+        assert_eq!(seen_at(&fleet, "P1", NOW).known_by, KnownBy::Base);
+        assert_eq!(seen_at(&fleet, "P0", NOW).known_by, KnownBy::StaleAtBase, "a patrol that never said where it is");
+        assert!(fleet.fix(&p0, east, NOW, NOW));
+        assert_eq!(seen_at(&fleet, "P0", NOW), Whereabouts { position: east, known_by: KnownBy::Fix });
+        assert_eq!(seen_at(&fleet, "P0", NOW + Millis(59_999)).known_by, KnownBy::Fix);
+        let stale = seen_at(&fleet, "P0", NOW + STALE);
+        assert_eq!(stale, Whereabouts { position: HERE, known_by: KnownBy::StaleAtBase });
+        fleet.assign(&p0, task(order(1, 1)));
+        assert!(fleet.set_state(&order(1, 1), OrderState::OnScene));
+        let scene = seen_at(&fleet, "P0", NOW + STALE);
+        assert_eq!((scene.known_by, scene.position), (KnownBy::Scene, HERE.offset_m(1000.0, 0.0)));
+    }
+
+    #[test]
+    fn a_fix_from_the_future_counts_as_now_and_an_older_one_is_not_taken() {
+        let mut fleet = fleet(&[Kind::Patrol]);
+        let (p0, tomorrow) = (PostId::from("P0"), NOW + Millis::from_mins(24 * 60));
+        assert!(fleet.fix(&p0, HERE, tomorrow, NOW));
+        assert!(!fleet.fix(&p0, HERE, NOW - Millis(1), NOW), "older");
+        assert_eq!(
+            seen_at(&fleet, "P0", NOW + STALE).known_by,
+            KnownBy::StaleAtBase,
+            "a wrong clock keeps nothing fresh"
+        );
+        assert!(fleet.fix(&p0, HERE, NOW + STALE, NOW + STALE), "and does not blind us for what follows");
+        assert!(!fleet.fix(&p0, Position { lon: 0.0, lat: 0.0 }, tomorrow, tomorrow), "no fix at all");
+    }
+
+    #[test]
+    fn tasks_wait_in_turn_and_the_next_becomes_active() {
+        let mut fleet = fleet(&[Kind::Patrol]);
+        let p0 = PostId::from("P0");
+        let before: Vec<_> = (1..4).map(|n| fleet.assign(&p0, task(order(n, 1))).unwrap()).collect();
+        assert_eq!((before, fleet.queue_len(&p0)), (vec![0, 1, 2], 2));
+        assert_eq!(fleet.release(&order(2, 1)).unwrap().promoted, None, "a waiting one ends without effect");
+        let robbed = fleet.replace(&order(1, 1), task(order(9, 1))).unwrap();
+        assert_eq!((robbed.order, fleet.release(&order(1, 1))), (order(1, 1), None));
+        let released = fleet.release(&order(9, 1)).unwrap();
+        assert_eq!((released.post, released.promoted), (p0, Some(order(3, 1))));
+        assert!(!fleet.set_state(&order(9, 1), OrderState::Signed), "it is gone");
+    }
+
+    #[test]
+    fn what_an_incident_has_become_reaches_all_its_tasks_and_no_others() {
+        let mut fleet = fleet(&[Kind::Patrol, Kind::Base]);
+        for (post, incident, n) in [("P0", 7, 1), ("P1", 7, 2), ("P1", 8, 1)] {
+            fleet.assign(&PostId::from(post), task(order(incident, n)));
+        }
+        fleet.update_incident(&order(7, 1).incident, Severity::I, Lane::BottomLine, true);
+        let lane =
+            |incident, n| fleet.holder(&order(incident, n)).map(|(_, t)| (t.severity, t.lane, t.robbed)).unwrap();
+        assert_eq!(lane(7, 1), (Severity::I, Lane::BottomLine, true));
+        assert_eq!(lane(7, 2), (Severity::I, Lane::BottomLine, true));
+        assert_eq!(lane(8, 1), (Severity::III, Lane::Ordinary, false));
+    }
+
+    #[test]
+    fn cover_counts_idle_posts_on_duty_where_they_cover_now() {
+        let mut fleet = fleet(&[Kind::Patrol, Kind::Patrol, Kind::Base, Kind::Base]);
+        let (a, b) = (AreaId::from("A"), AreaId::from("B"));
+        assert_eq!((fleet.cover(&a, NOON), fleet.cover(&b, NOON)), (4, 0));
+        fleet.assign(&PostId::from("P0"), task(order(1, 1)));
+        fleet.assign(&PostId::from("P1"), Task { covers: Some(b.clone()), ..task(order(1, 2)) });
+        fleet.assign(&PostId::from("P2"), Task { drill: true, ..task(order(2, 1)) });
+        fleet.set_duty(&PostId::from("P3"), Duty::Off);
+        assert_eq!((fleet.cover(&a, NOON), fleet.cover(&b, NOON)), (1, 1), "a drill can be left at once");
+        fleet.release(&order(1, 2));
+        fleet.release(&order(1, 1));
+        assert_eq!((fleet.cover(&a, NOON), fleet.cover(&b, NOON)), (3, 0));
+        assert_eq!(fleet.remove(&PostId::from("P2")).map(|unit| unit.tasks.len()), Some(1));
+        assert_eq!((fleet.cover(&a, NOON), fleet.release(&order(2, 1)), fleet.len()), (2, None, 3));
+    }
+}

@@ -1,5 +1,6 @@
 //! Linkage from outside: the real choice against a plain reference on random cities, and what it must never do.
 
+mod cases;
 mod reference;
 mod world;
 

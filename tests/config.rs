@@ -25,3 +25,8 @@ fn hengyang_loads_with_the_published_counts() {
     let playbook = load("hengyang");
     assert_eq!(playbook.areas.areas.len(), 188);
 }
+
+#[test]
+fn harbour_loads() {
+    load("harbour");
+}

@@ -31,7 +31,7 @@ impl AllCall {
 impl Engine {
     /// A missed mark asks for an all-call. After our own outage an operator must say it.
     pub(super) fn call_all_on_miss(&mut self, id: &IncidentId, mark: &MarkName) -> bool {
-        if self.outage.is_some() {
+        if self.excused {
             let text = format!("{mark} of {id} was missed while nobody watched; an all-call needs an operator's word");
             self.notice(Some(id), NoticeKind::AllCallNeedsWord, text);
             return true;

@@ -206,7 +206,7 @@ impl Engine {
     /// Finds all that the incident misses at this instant, and does what the plan says, once each.
     pub(super) fn miss_all(&mut self, due: Timestamp, id: &IncidentId, first: (u32, u16)) -> usize {
         let mut missed = vec![(due, first)];
-        let until = if self.outage.is_some() { self.now } else { due };
+        let until = if self.excused { self.now } else { due };
         while let Some((at, (order, ix))) = self.next_due_of(id, until) {
             missed.push((at, (order, ix)));
         }
@@ -280,10 +280,7 @@ impl Engine {
     }
 
     fn lateness(&self, due: Timestamp) -> Lateness {
-        match self.outage {
-            Some(_) => Lateness::OwnOutage(self.now.since(due)),
-            None => Lateness::InTime,
-        }
+        if self.excused { Lateness::OwnOutage(self.now.since(due)) } else { Lateness::InTime }
     }
 
     fn run(&self, id: &IncidentId, order: u32, ix: usize) -> Option<&MarkRun> {

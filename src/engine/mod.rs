@@ -83,8 +83,10 @@ const FIRED_MAX: usize = 64;
 pub struct Engine {
     playbook: Arc<Playbook>,
     now: Timestamp,
-    /// Set while what fell due during our own outage is fired.
+    /// Our own outage, until all that fell due in it has been fired.
     outage: Option<Outage>,
+    /// What is being fired now fell due in it.
+    excused: bool,
 
     // State: each entry is a document.
     head: Head,
@@ -129,6 +131,7 @@ impl Engine {
             playbook,
             now: Timestamp(0),
             outage: None,
+            excused: false,
             head,
             incidents: BTreeMap::new(),
             orders: BTreeMap::new(),
@@ -257,7 +260,7 @@ impl Engine {
         while !self.advance(at, effects) {}
         std::mem::swap(&mut self.out, effects);
         self.now = self.now.max(at);
-        self.touch(Key::Head);
+        let before = (self.out.len(), self.changed.len());
         let answer = match input {
             Input::Event(event, verdict) => self.event(*event, verdict.map(|v| *v)),
             Input::Roster(change) => self.roster(change),
@@ -265,6 +268,10 @@ impl Engine {
             Input::Delivery(delivery) => self.delivery(&delivery),
             Input::Outage(_) => unreachable!("handled above"),
         };
+        // What changed nothing (a post's position) leaves no document, so that nobody has to write it.
+        if before != (self.out.len(), self.changed.len()) {
+            self.touch(Key::Head);
+        }
         std::mem::swap(&mut self.out, effects);
         answer
     }
@@ -277,12 +284,18 @@ impl Engine {
         let mut fired = 0;
         while fired < FIRED_MAX {
             let Some((due, deadline)) = self.wheel.pop(to) else { break };
-            // What fell due during our own outage fires as of now; all else as of its own instant.
-            self.now = self.now.max(if self.outage.is_some() { to } else { due });
+            // What fell due during our own outage fires as of our return; all else as of its own instant.
+            let back = self.outage.map(|outage| outage.to).filter(|back| due <= *back);
+            self.excused = back.is_some();
+            self.now = self.now.max(back.map_or(due, |back| back.min(to)));
             self.touch(Key::Head);
             fired += self.fire(due, deadline);
         }
+        self.excused = false;
         let done = self.wheel.next_at().is_none_or(|next| next > to);
+        if done && self.outage.is_some_and(|outage| outage.to <= to) {
+            self.outage = None;
+        }
         if done && to > self.now {
             self.now = to;
         }
@@ -308,10 +321,11 @@ impl Engine {
         1
     }
 
-    /// We were down: what fell due meanwhile fires now, once, marked late through our own outage.
+    /// We were down: what fell due until our return fires once, marked late through our own outage, as time is advanced;
+    /// so acts that were received before their marks, and read only now, can still come in between.
     fn resume(&mut self, at: Timestamp, outage: Outage, effects: &mut Vec<Effect>) -> Answer {
         self.outage = Some(outage);
-        let overdue = self.wheel.next_at().is_some_and(|next| next <= at);
+        let overdue = self.wheel.next_at().is_some_and(|next| next <= outage.to);
         self.now = self.now.max(at);
         std::mem::swap(&mut self.out, effects);
         self.touch(Key::Head);
@@ -321,8 +335,7 @@ impl Engine {
             self.notice(None, NoticeKind::Outage, text);
         }
         std::mem::swap(&mut self.out, effects);
-        while !self.advance(at, effects) {}
-        self.outage = None;
+        self.advance(at, effects);
         Answer::applied(None)
     }
 

@@ -24,12 +24,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::clock::{self, Wait};
+use super::clock::Wait;
 use super::handle::{Phase, Shared, Work};
 use super::observer::Observer;
 use crate::engine::{Answer, Effect, Engine, Input, Outage};
 use crate::journal::{Error, Journal, Step};
-use crate::model::{Lane, Millis, Timestamp};
+use crate::model::{Lane, Timestamp};
 
 /// The loop looks around at least so often, in real time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -68,11 +68,16 @@ struct Batch {
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
 
-/// When we last looked around, in real time.
+/// What was last seen and told, and when.
 struct Noted {
     looked: Instant,
     told: Instant,
+    /// What was told last.
     emitted: u64,
+    /// When the loop last came round, on our clock.
+    seen: Timestamp,
+    /// The end of the last outage: what fell due before is excused already.
+    outage_to: Option<Timestamp>,
 }
 
 impl Shard {
@@ -85,13 +90,14 @@ impl Shard {
         (number, at): (u64, Timestamp),
     ) -> Self {
         let emitted = shared.emitted.load(Ordering::Acquire);
-        let noted = Noted { looked: Instant::now(), told: Instant::now(), emitted };
+        let (looked, seen) = (Instant::now(), shared.clock.now());
+        let noted = Noted { looked, told: looked, emitted, seen, outage_to: None };
         let (batch, held) = (Batch::default(), None);
         Self { engine, journal, shared, observer, undelivered, batch, held, number, at, noted }
     }
 
     /// Works until it is drained or the journal fails. `gap` is the time in which nobody was here.
-    pub fn run(mut self, gap: Option<Outage>) -> Result<(), Error> {
+    pub fn run(&mut self, gap: Option<Outage>) -> Result<(), Error> {
         if let Some(gap) = gap {
             self.step_outage(gap)?;
         }
@@ -107,7 +113,7 @@ impl Shard {
                 self.tell_settled();
                 // The queue is closed before the phase changes: what is empty now stays empty.
                 if *self.shared.phase.borrow() == Phase::Draining && self.shared.queue.is_empty() {
-                    return self.close();
+                    return Ok(());
                 }
             }
         }
@@ -213,35 +219,35 @@ impl Shard {
         }
     }
 
-    /// What has to be seen now and then: a set clock, a stall of our own, how far effects have left the house.
+    /// What has to be seen now and then: a stall of our own, a set clock, how far effects have left the house.
     fn look_around(&mut self) -> Result<(), Error> {
-        let looked = std::mem::replace(&mut self.noted.looked, Instant::now());
-        let from = self.at;
-        if let Some(stalled) = self.stalled(self.noted.looked - looked) {
-            let to = self.shared.clock.now().max(from);
-            self.step_outage(Outage { from: from.max(to - stalled), to })?;
+        if let Some(outage) = self.stalled() {
+            self.step_outage(outage)?;
+        }
+        self.noted.seen = self.shared.clock.now();
+        if self.noted.looked.elapsed() >= LOOK_EVERY {
+            self.noted.looked = Instant::now();
+            self.shared.clock.check().into_iter().for_each(|step| self.observer.clock(step));
         }
         let every = Duration::from_millis(self.shared.options.emitted_every.0);
         if self.noted.told.elapsed() >= every { self.note() } else { Ok(()) }
     }
 
-    /// For how long we were not there, if it is worth telling: the machine slept, or did not let us run.
-    fn stalled(&self, between: Duration) -> Option<Millis> {
-        let step = self.shared.clock.check();
-        step.into_iter().for_each(|step| self.observer.clock(step));
-        let least = Duration::from_millis(self.shared.options.outage_min.0);
-        match step {
-            Some(clock::Step::Slept { by }) => Some(by),
-            _ if between >= LOOK_EVERY + least => self.shared.clock.span(between),
-            _ => None,
-        }
+    /// The time since we last looked, when something fell due in it so long ago that we were not there: the process was
+    /// stopped, the machine slept, the journal hung. On a driven clock nobody is ever late.
+    fn stalled(&self) -> Option<Outage> {
+        let least = self.shared.clock.span(Duration::from_millis(self.shared.options.outage_min.0))?;
+        let (due, now) = (self.engine.next_due()?, self.shared.clock.now());
+        let excused = self.noted.outage_to.is_some_and(|to| due <= to);
+        let is_late = due <= now && now.since(due) >= least && !excused;
+        is_late.then(|| Outage { from: self.noted.seen.min(due), to: now })
     }
 
     /// Says that we were not there, before anything that fell due meanwhile is fired.
     fn step_outage(&mut self, outage: Outage) -> Result<(), Error> {
         self.observer.outage(outage);
         *self.shared.outage.lock().unwrap_or_else(PoisonError::into_inner) = Some(outage);
-        self.at = self.at.max(outage.to);
+        self.noted.outage_to = Some(outage.to);
         self.engine.step(self.at, Input::Outage(outage), &mut self.batch.effects);
         self.commit()
     }
@@ -268,7 +274,8 @@ impl Shard {
         }
     }
 
-    fn close(mut self) -> Result<(), Error> {
+    /// Notes how far effects have left the house, and leaves the journal in order.
+    pub fn close(mut self) -> Result<(), Error> {
         self.noted.emitted = u64::MAX;
         self.note()?;
         self.journal.close()
@@ -300,8 +307,8 @@ impl Ending {
         Self { shared: Arc::clone(&shard.shared), observer: Arc::clone(&shard.observer), reason, clean: false }
     }
 
-    /// Says how it ended, when it ended by itself.
-    pub fn tell(&mut self, ended: &Result<(), Error>) {
+    /// It ended by itself, so. Says it while who waits for an answer still waits, so that he is told why.
+    pub fn tell(mut self, ended: &Result<(), Error>) {
         self.clean = ended.is_ok();
         self.reason = ended.as_ref().map_or_else(|e| e.to_string().into(), |()| "drained".into());
     }

@@ -89,7 +89,7 @@ impl Setup {
         restored.documents = documents;
         let (number, at) = restored.last.unwrap_or_default();
         self.clock.run_on_from(at);
-        let gap = gap(&restored, &self.options, self.clock.now());
+        let gap = gap(&restored, &self.options, self.clock.now(), engine.next_due());
         let readers = self.journal.readers();
         let handle =
             Handle { shared: Arc::new(Shared::new(self.options, self.clock, self.sorter, self.playbook, readers)) };
@@ -102,11 +102,12 @@ impl Setup {
     }
 }
 
-/// The time in which nobody was here, if it is worth telling.
-fn gap(restored: &Restored, options: &RuntimeOptions, now: Timestamp) -> Option<Outage> {
+/// The time in which nobody was here, if it was long or if something fell due in it.
+fn gap(restored: &Restored, options: &RuntimeOptions, now: Timestamp, due: Option<Timestamp>) -> Option<Outage> {
     let (_, at) = restored.last?;
     let from = restored.alive.map_or(at, |alive| alive.max(at)).min(now);
-    (now.since(from) >= options.outage_min).then_some(Outage { from, to: now })
+    let missed = due.is_some_and(|due| due <= now) && from < now;
+    (missed || now.since(from) >= options.outage_min).then_some(Outage { from, to: now })
 }
 
 impl Opened {
@@ -127,19 +128,25 @@ impl Opened {
     /// # Errors
     /// When the system has no thread for it.
     pub fn run(self) -> Result<Running, StartError> {
-        let Self { handle, restored, shard, gap } = self;
+        let Self { handle, restored, mut shard, gap } = self;
         let bell = Arc::downgrade(&handle.shared);
         handle.shared.clock.on_move(move || bell.upgrade().into_iter().for_each(|shared| shared.queue.ring()));
         let name = format!("shard-{}", handle.playbook().head.command_area);
         let work = move || {
-            let mut ending = Ending::of(&shard);
+            // Declared here, it ends before the shard does, also by a panic.
+            let ending = Ending::of(&shard);
             for step in restored.unemitted {
                 // Nobody may be listening.
                 let _ = shard.shared.steps.send(step);
             }
             let ended = shard.run(gap);
-            ending.tell(&ended);
-            ended
+            if ended.is_err() {
+                ending.tell(&ended);
+                return ended;
+            }
+            let closed = shard.close();
+            ending.tell(&closed);
+            closed
         };
         let thread = std::thread::Builder::new().name(name).spawn(work)?;
         Ok(Running { handle, thread })

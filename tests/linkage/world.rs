@@ -1,11 +1,13 @@
 //! A small city for the tests and benches of linkage: a playbook without rules, and posts put where a test wants them.
 
+use std::sync::OnceLock;
+
 use muster::engine::Task;
 use muster::model::{
     AreaCode, AreaId, CommandArea, Hours, IncidentId, Kind, Lane, LocalTime, OrderId, OrderState, Position, PostId,
     PostSpec, RiskClass, Role, Severity, Timestamp, Weekday,
 };
-use muster::playbook::{Area, Playbook};
+use muster::playbook::{Area, Areas, Automaton, Cost, Limits, Playbook, Taxonomy, Travel};
 
 /// The middle of the city.
 pub const MIDDLE: Position = Position { lon: 112.6, lat: 26.9 };
@@ -14,20 +16,33 @@ pub const NOW: Timestamp = Timestamp(1_795_420_800_000);
 /// Monday noon.
 pub const NOON: LocalTime = LocalTime { date: 20_261_123, minute: 12 * 60, weekday: Weekday::Mon };
 
-const HEAD: &str = r#"
-[playbook]
-name = "linkage"
-title = "A city for tests of linkage"
-version = "1"
-command_area = "4304"
-time_zone = "Asia/Shanghai"
-set = "by-place"
-unknown_place_plan = "rapid-response"
-"#;
-
-/// A playbook with the default costs, and nothing else.
+/// The shipped playbook without its city: no places, no posts, and the default numbers, so that a test says what it needs.
 pub fn playbook() -> Playbook {
-    Playbook::load(&[("head.toml".to_owned(), HEAD.to_owned())]).expect("the head alone is a playbook")
+    static STRIPPED: OnceLock<Playbook> = OnceLock::new();
+    STRIPPED.get_or_init(strip).clone()
+}
+
+fn strip() -> Playbook {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/playbooks/hengyang");
+    let files = std::fs::read_dir(folder).expect("the shipped playbook").map(|entry| {
+        let path = entry.expect("a readable folder").path();
+        (path.display().to_string(), std::fs::read_to_string(&path).expect("a readable file"))
+    });
+    let toml: Vec<_> = files.filter(|(name, _)| name.ends_with(".toml")).collect();
+    let mut playbook = Playbook::load(&toml).expect("the shipped playbook loads");
+    playbook.areas = Areas::default();
+    playbook.posts.clear();
+    playbook.teams.clear();
+    // Nothing is classified here, and properties copy this some thousand times.
+    playbook.automaton = Automaton::of(&[]);
+    playbook.taxonomy = Taxonomy::default();
+    playbook.rules.clear();
+    playbook.rule_conditions.clear();
+    playbook.keywords.clear();
+    playbook.plans.clear();
+    playbook.sources.clear();
+    (playbook.travel, playbook.cost, playbook.limits) = (Travel::default(), Cost::default(), Limits::default());
+    playbook
 }
 
 /// Metres east and north of the middle.

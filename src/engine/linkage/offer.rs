@@ -1,9 +1,7 @@
 //! What a post could offer an incident, whatever need it would serve: come at once, be taken from its task, or wait
 //! behind it; or why it offers nothing.
 
-use std::fmt;
-
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::Ask;
 use crate::engine::fleet::{Duty, Task, Unit, Whereabouts};
@@ -39,35 +37,35 @@ pub(super) enum Reason<'a> {
     Farther,
 }
 
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Excluded(why) => f.write_str(why),
-            Self::NoSpeed(kind) => write!(f, "no speed for {kind}"),
-            Self::NoWay(barrier) => write!(f, "no way across {barrier}"),
-            fixed => f.write_str(match fixed {
-                Self::OffDuty => "off duty",
-                Self::OutsideHours => "outside its hours",
-                Self::OutOfService => "out of service",
-                Self::ShiftEnds => "shift ends",
-                Self::Chosen => "serves another need",
-                Self::OtherKind => "another kind",
-                Self::Lacks => "lacks the capability",
-                Self::BeyondReach => "beyond reach",
-                Self::RealTask => "on a real task",
-                Self::BottomLineTask => "on a bottom-line task",
-                Self::OnScene => "on scene elsewhere",
-                Self::RobbedBefore => "robbed once already",
-                Self::NoChain => "no chain of taking",
-                Self::QueueFull => "queue full",
-                Self::Busy => "busy",
-                Self::MovedUp => "moved up already",
-                Self::CoversIt => "covers it already",
-                Self::NoneToSpare => "none to spare there",
-                Self::Dearer => "costs more",
-                _ => "farther",
-            }),
-        }
+impl Reason<'_> {
+    /// The reason in short words.
+    pub(super) fn words(self) -> SmolStr {
+        let fixed = match self {
+            Self::Excluded(why) => return why.clone(),
+            Self::NoSpeed(kind) => return format_smolstr!("no speed for {kind}"),
+            Self::NoWay(barrier) => return format_smolstr!("no way across {barrier}"),
+            Self::OffDuty => "off duty",
+            Self::OutsideHours => "outside its hours",
+            Self::OutOfService => "out of service",
+            Self::ShiftEnds => "shift ends",
+            Self::Chosen => "serves another need",
+            Self::OtherKind => "another kind",
+            Self::Lacks => "lacks the capability",
+            Self::BeyondReach => "beyond reach",
+            Self::RealTask => "on a real task",
+            Self::BottomLineTask => "on a bottom-line task",
+            Self::OnScene => "on scene elsewhere",
+            Self::RobbedBefore => "robbed once already",
+            Self::NoChain => "no chain of taking",
+            Self::QueueFull => "queue full",
+            Self::Busy => "busy",
+            Self::MovedUp => "moved up already",
+            Self::CoversIt => "covers it already",
+            Self::NoneToSpare => "none to spare there",
+            Self::Dearer => "costs more",
+            Self::Farther => "farther",
+        };
+        SmolStr::new_static(fixed)
     }
 }
 

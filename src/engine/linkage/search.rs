@@ -1,6 +1,6 @@
 //! The search for the cheapest post: outward, until nothing unseen can be the runner-up; and the account of it.
 
-use smol_str::{SmolStr, ToSmolStr, format_smolstr};
+use smol_str::{SmolStr, format_smolstr};
 
 use super::offer::{Offer, Reason, Terms, Trip};
 use super::{Ask, Pick, Wanted};
@@ -22,6 +22,8 @@ pub(super) struct Search<'a> {
     areas: Vec<AreaFacts<'a>>,
     /// Incidents that lost a post in this choice.
     robbed: Vec<&'a IncidentId>,
+    /// For the need at hand: what each of `seen` would cost, in milliseconds, or why it does not serve.
+    weighed: Vec<Result<u64, Reason<'a>>>,
 }
 
 /// A post as it was seen.
@@ -82,6 +84,7 @@ impl<'a> Search<'a> {
             seen: Vec::new(),
             areas: Vec::new(),
             robbed: Vec::new(),
+            weighed: Vec::new(),
         }
     }
 
@@ -112,18 +115,19 @@ impl<'a> Search<'a> {
         let paces = need.kinds.iter().filter_map(|&kind| self.terms.roads.pace(kind));
         let pace = paces.reduce(f64::min).filter(|pace| *pace > 0.0);
         let (mut first, mut second): (Option<Found>, Option<Found>) = (None, None);
-        let mut weighed = 0;
+        self.weighed.clear();
         loop {
-            for i in weighed..self.seen.len() {
-                let Ok(quote) = self.quote(i, need) else { continue };
-                let this = Some((quote.cost_ms, i));
+            for i in self.weighed.len()..self.seen.len() {
+                let cost_ms = self.quote(i, need).map(|quote| quote.cost_ms);
+                self.weighed.push(cost_ms);
+                let Ok(cost_ms) = cost_ms else { continue };
+                let this = Some((cost_ms, i));
                 if self.is_before(this, first) {
                     (first, second) = (this, first);
                 } else if self.is_before(this, second) {
                     second = this;
                 }
             }
-            weighed = self.seen.len();
             let radius_m = match (second, pace) {
                 (Some((cost_ms, _)), Some(pace)) => self.radius_m(cost_ms, pace),
                 _ => self.terms.playbook.cost.reach_m,
@@ -271,38 +275,36 @@ impl<'a> Search<'a> {
 
     /// Who was not taken and why: all by count, the nearest of the kinds asked for by name.
     fn rejected(&self, need: &Need, best: Option<(usize, u64)>, radius_m: f64) -> (Counts<'a>, Vec<(PostId, SmolStr)>) {
+        let cost = &self.terms.playbook.cost;
         let mut counts: Counts<'a> = Vec::new();
-        let mut near: Vec<(f64, &PostId, usize, Result<u64, Reason<'a>>)> = Vec::new();
+        let mut near = Nearest { seen: &self.seen, at_most: cost.rejections_named, found: Vec::new() };
         let mut within = 0;
-        for (i, seen) in self.seen.iter().enumerate().filter(|(_, seen)| seen.distance_m <= radius_m) {
+        for (i, weighed) in self.weighed.iter().enumerate().filter(|(i, _)| self.seen[*i].distance_m <= radius_m) {
             within += 1;
             if best.is_some_and(|(best, _)| best == i) {
                 continue;
             }
-            let quote = self.quote(i, need).map(|quote| quote.cost_ms);
-            let reason = quote.err().unwrap_or(Reason::Dearer);
+            let reason = weighed.err().unwrap_or(Reason::Dearer);
             count(&mut counts, reason, 1);
             if reason != Reason::OtherKind {
-                near.push((seen.distance_m, &seen.unit.spec.id, i, quote));
+                near.offer(i);
             }
         }
-        let farther = if radius_m < self.terms.playbook.cost.reach_m { Reason::Farther } else { Reason::BeyondReach };
+        let farther = if radius_m < cost.reach_m { Reason::Farther } else { Reason::BeyondReach };
         count(&mut counts, farther, u32::try_from(self.fleet.len() - within).unwrap_or(u32::MAX));
-        near.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(b.1)));
-        near.truncate(self.terms.playbook.cost.rejections_named);
         let best_ms = best.map_or(0, |(_, cost_ms)| cost_ms);
-        let named = near.into_iter().map(|(_, id, i, quote)| (id.clone(), self.why_not(i, need, quote, best_ms)));
+        let named = near.found.iter().map(|&i| (self.seen[i].unit.spec.id.clone(), self.why_not(i, need, best_ms)));
         (counts, named.collect())
     }
 
     /// `+41s`, with what made it dearer; or what keeps it from serving at all.
-    fn why_not(&self, i: usize, need: &Need, cost_ms: Result<u64, Reason<'a>>, best_ms: u64) -> SmolStr {
-        let cost_ms = match cost_ms {
-            Ok(cost_ms) => cost_ms,
-            Err(reason) => return reason.to_smolstr(),
+    fn why_not(&self, i: usize, need: &Need, best_ms: u64) -> SmolStr {
+        let quote = match self.quote(i, need) {
+            Ok(quote) => quote,
+            Err(reason) => return reason.words(),
         };
-        let more_s = seconds(cost_ms.saturating_sub(best_ms));
-        let reasons = self.quote(i, need).map(|quote| self.reasons(&self.seen[i], &quote)).unwrap_or_default();
+        let more_s = seconds(quote.cost_ms.saturating_sub(best_ms));
+        let reasons = self.reasons(&self.seen[i], &quote);
         if reasons.is_empty() {
             format_smolstr!("+{more_s}s")
         } else {
@@ -352,6 +354,28 @@ impl<'a> Search<'a> {
     }
 }
 
+/// The nearest few of many, in order: distance, then id.
+struct Nearest<'s, 'a> {
+    seen: &'s [Seen<'a>],
+    at_most: usize,
+    found: Vec<usize>,
+}
+
+impl Nearest<'_, '_> {
+    fn offer(&mut self, i: usize) {
+        let key = |i: usize| (self.seen[i].distance_m, &self.seen[i].unit.spec.id);
+        let before = |a: usize, b: usize| {
+            let (a, b) = (key(a), key(b));
+            a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1)).is_lt()
+        };
+        let place = self.found.iter().rposition(|&held| before(held, i)).map_or(0, |held| held + 1);
+        if place < self.at_most {
+            self.found.truncate(self.at_most - 1);
+            self.found.insert(place, i);
+        }
+    }
+}
+
 /// What is known of an area, looked up once per question.
 fn facts_of<'a>(areas: &mut Vec<AreaFacts<'a>>, terms: &Terms<'a>, fleet: &Fleet, id: &'a AreaId) -> usize {
     if let Some(known) = areas.iter().position(|area| area.id == id) {
@@ -385,7 +409,7 @@ fn count<'a>(counts: &mut Counts<'a>, reason: Reason<'a>, n: u32) {
 
 /// The most frequent reason first.
 fn in_words(counts: Counts<'_>) -> Vec<(SmolStr, u32)> {
-    let mut words: Vec<_> = counts.into_iter().map(|(reason, n)| (reason.to_smolstr(), n)).collect();
+    let mut words: Vec<_> = counts.into_iter().map(|(reason, n)| (reason.words(), n)).collect();
     words.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     words
 }

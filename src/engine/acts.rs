@@ -198,8 +198,12 @@ impl Engine {
         }
         if revived {
             // A late signature counts: the post is bound again.
+            let post = self.orders[id].post.clone();
+            let lost = self.make_room(&post);
             self.order_mut(id).state = OrderState::Signed;
             self.put_task(id);
+            self.note_tasks(&post);
+            self.serve_lost(lost);
         } else if state == OrderState::Issued {
             let expires = self.orders[id].expires;
             self.wheel.cancel(expires, &Deadline::Expiry(id.clone()));
@@ -207,6 +211,8 @@ impl Engine {
         for &(_, state, milestone) in &PROGRESS[from..=to] {
             let order = self.order_mut(id);
             order.state = state;
+            // Whoever moves serves, though another was asked meanwhile.
+            order.superseded = false;
             let times = &mut order.times;
             let slot = match state {
                 OrderState::Signed => &mut times.signed,
@@ -217,6 +223,10 @@ impl Engine {
             };
             slot.get_or_insert(done);
             self.fleet.set_state(id, state);
+            if matches!(state, OrderState::EnRoute | OrderState::OnScene) && self.fleet.activate(id) {
+                let post = self.orders[id].post.clone();
+                self.note_tasks(&post);
+            }
             self.reach_order(id, milestone, done);
             self.order_moved(id, state, done);
             if !self.orders[id].is_live() && state != OrderState::Cleared {
@@ -238,7 +248,10 @@ impl Engine {
                 }
                 self.settle_need(id);
             }
-            OrderState::EnRoute if counts => self.reach(&incident, Milestone::EnRoute, done, Some(echelon)),
+            OrderState::EnRoute if counts => {
+                self.reach(&incident, Milestone::EnRoute, done, Some(echelon));
+                self.settle_need(id);
+            }
             OrderState::OnScene if counts => {
                 self.handling(&incident);
                 self.reach_by_orders(&incident, done);
@@ -247,6 +260,7 @@ impl Engine {
             OrderState::Cleared => {
                 self.cancel_marks(&incident, id.n, |_| true);
                 self.fleet.release(id);
+                self.note_tasks(&post);
                 if counts && !self.orders_of(&incident).any(|o| o.is_live() && o.covers.is_none()) {
                     self.reach(&incident, Milestone::Cleared, done, Some(echelon));
                 }
@@ -405,7 +419,7 @@ impl Engine {
         self.post_record(post).duty = duty;
     }
 
-    fn post_record(&mut self, post: &PostId) -> &mut PostRecord {
+    pub(super) fn post_record(&mut self, post: &PostId) -> &mut PostRecord {
         self.touch(Key::Post(post.clone()));
         self.posts.entry(post.clone()).or_insert_with(|| PostRecord { v: STATE_VERSION, ..PostRecord::default() })
     }
@@ -488,8 +502,11 @@ impl Engine {
     }
 
     fn assign_on_view(&mut self, id: &IncidentId, post: &PostId) -> OrderId {
+        let lost = self.make_room(post);
         let issue = self.by_hand(id, post, None, "on-view", Actor::Unit(post.as_str().into()));
-        self.issue(id, issue)
+        let order = self.issue(id, issue);
+        self.serve_lost(lost);
+        order
     }
 
     /// An order for a named post: it serves a need of its role that still lacks somebody, if there is one.

@@ -108,6 +108,7 @@ impl Engine {
             coming: 0,
             ended: None,
             recalled: 0,
+            goes_on: None,
         };
         for (k, stretch) in units.chunks(STRETCH).enumerate() {
             let key = (id.clone(), n, count(k));
@@ -139,7 +140,7 @@ impl Engine {
     /// Works off the next stretch: calls, or takes back, at most `limits.all_call_per_step` units.
     pub(super) fn work_call(&mut self, id: &IncidentId) {
         let Some(call) = self.incidents.get(id).and_then(|i| i.all_call.clone()) else { return };
-        if !call.has_work() {
+        if !call.has_work() && call.goes_on.is_none() {
             return;
         }
         let place = self.incidents[id].place.clone();
@@ -171,8 +172,14 @@ impl Engine {
         } else {
             call.called = to;
         }
-        if call.has_work() {
-            self.wheel.insert(now + BREATH, Deadline::CallGoesOn(id.clone()));
+        let after = call.has_work().then_some(now + BREATH);
+        let before = std::mem::replace(&mut call.goes_on, after);
+        // The end of a call may come while its list is still being worked off.
+        if let Some(at) = before {
+            self.wheel.cancel(at, &Deadline::CallGoesOn(id.clone()));
+        }
+        if let Some(at) = after {
+            self.wheel.insert(at, Deadline::CallGoesOn(id.clone()));
         }
     }
 
@@ -229,9 +236,11 @@ impl Engine {
             && coming
             && self.incidents[&id].orders < self.playbook.limits.orders_per_incident
         {
+            let lost = self.make_room(&post);
             let mut issue = self.by_hand(&id, &post, Some(Role::AllCall), "all-call", by.clone());
             issue.need = None;
             let order = self.issue(&id, issue);
+            self.serve_lost(lost);
             let now = self.now;
             let told = FieldAct { order: Some(order.clone()), incident: None, reason: None, ..act.clone() };
             self.act_on_order(&order, Act::Signed, now, &told, None)?;

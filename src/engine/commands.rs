@@ -548,8 +548,10 @@ impl Engine {
         for (post, state, role) in moving {
             let room = self.incidents[into].orders < self.playbook.limits.orders_per_incident;
             if room && !self.orders_of(into).any(|o| o.post == post && o.is_live()) {
+                let lost = self.make_room(&post);
                 let issue = self.by_hand(into, &post, Some(role), "merged", Actor::Engine);
                 let order = self.issue(into, issue);
+                self.serve_lost(lost);
                 let act = if state >= OrderState::OnScene { Act::OnScene } else { Act::EnRoute };
                 let told = FieldAct {
                     post,

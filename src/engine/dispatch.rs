@@ -219,9 +219,14 @@ impl Engine {
             Some(old) => {
                 let task = self.task_of(&order_id);
                 self.fleet.replace(old, task);
+                self.note_tasks(&issue.post);
                 0
             }
-            None => self.put_task(&order_id).unwrap_or(0),
+            None => {
+                let queued = self.put_task(&order_id).unwrap_or(0);
+                self.note_tasks(&issue.post);
+                queued
+            }
         };
         if matches!(self.incidents[id].state, IncidentState::Received | IncidentState::Verifying)
             && issue.role != Role::Cover
@@ -486,6 +491,7 @@ impl Engine {
         self.wheel.cancel(expires, &Deadline::Expiry(id.clone()));
         if release {
             self.fleet.release(id);
+            self.note_tasks(&post);
         }
         if let Some(reason) = recall {
             self.say(Some(&id.incident), Actor::Engine, What::Recalled { order: id.clone(), post, reason });
@@ -560,6 +566,29 @@ impl Engine {
     pub(super) fn put_task(&mut self, id: &OrderId) -> Option<usize> {
         let task = self.task_of(id);
         self.fleet.assign(&self.orders[id].post.clone(), task)
+    }
+
+    /// Keeps the order of a post's tasks with its document.
+    pub(super) fn note_tasks(&mut self, post: &PostId) {
+        let orders: Vec<OrderId> =
+            self.fleet.get(post).map(|unit| unit.tasks.iter().map(|t| t.order.clone()).collect()).unwrap_or_default();
+        self.post_record(post).orders = orders;
+    }
+
+    /// A post that takes on an order outside its measure gives up the one that waits longest behind. That one is served
+    /// anew by [`Engine::serve_lost`], once the post has its new order.
+    pub(super) fn make_room(&mut self, post: &PostId) -> Option<OrderId> {
+        let tasks = self.fleet.get(post)?.tasks.as_slice();
+        let last = tasks.last().filter(|_| tasks.len() > self.playbook.limits.queue_max)?.order.clone();
+        self.recall(&last, Recall::NotNeeded);
+        Some(last)
+    }
+
+    /// Serves anew what a post gave up.
+    pub(super) fn serve_lost(&mut self, lost: Option<OrderId>) {
+        if let Some(order) = lost {
+            self.replace_or_say(&order, Cause::Lost(Recall::NotNeeded));
+        }
     }
 
     /// The incident has become another one: its tasks weigh differently from now on.

@@ -207,6 +207,18 @@ impl Fleet {
         self.on_order(order, |task| task.state = state)
     }
 
+    /// Makes a waiting order the active one: its post has set out for it.
+    pub fn activate(&mut self, order: &OrderId) -> bool {
+        let Some(&slot) = self.orders.get(order) else { return false };
+        self.change(slot, |unit| {
+            let held = unit.tasks.iter().position(|t| t.order == *order).filter(|&held| held > 0);
+            if let Some(held) = held {
+                unit.tasks[..=held].rotate_right(1);
+            }
+            held.is_some()
+        })
+    }
+
     /// Notes where an order leads now, after its place was corrected. False when no post holds it.
     pub fn set_target(&mut self, order: &OrderId, target: Position) -> bool {
         self.on_order(order, |task| task.target = target)

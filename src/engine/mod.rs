@@ -178,16 +178,13 @@ impl Engine {
             }
             self.fleet.set_duty(&id, record.duty);
         }
-        let mut live: Vec<_> = self.orders.values().filter(|o| o.is_live()).map(|o| o.id.clone()).collect();
-        // The active assignment of a post is the one that came farthest, then the oldest.
-        live.sort_by_key(|id| {
-            let order = &self.orders[id];
-            (std::cmp::Reverse(order.state.max(crate::model::OrderState::Signed)), order.issued, id.clone())
-        });
-        for id in &live {
-            self.put_task(id);
+        let held: Vec<OrderId> = self.posts.values().flat_map(|record| record.orders.clone()).collect();
+        for order in held {
+            self.put_task(&order);
         }
-        self.arm_all_hours();
+        if self.now != Timestamp(0) {
+            self.arm_all_hours();
+        }
         for minute in self.repeats.minutes().collect::<BTreeSet<_>>() {
             self.wheel.insert(Repeats::dies(minute, self.playbook.limits.repeats_known), Deadline::Forget(minute));
         }
@@ -216,8 +213,8 @@ impl Engine {
             if call.ended.is_none() {
                 self.wheel.insert(call.until, Deadline::CallEnds(id.clone()));
             }
-            if call.has_work() {
-                self.wheel.insert(self.now, Deadline::CallGoesOn(id.clone()));
+            if let Some(at) = call.goes_on {
+                self.wheel.insert(at, Deadline::CallGoesOn(id.clone()));
             }
         }
         if incident.waits() {
@@ -238,6 +235,7 @@ impl Engine {
     fn wake(&mut self, at: Timestamp) {
         if self.now == Timestamp(0) {
             self.now = at;
+            self.touch(Key::Head);
             self.arm_all_hours();
         }
     }

@@ -266,6 +266,11 @@ impl Engine {
                 // A faster ring never gives more time than was left; a slower one begins anew.
                 let faster = limit < run.limit_at.since(run.anchor);
                 let fresh = now + limit;
+                if faster && run.state == super::state::MarkState::Missed {
+                    // Missed by the slower measure, so by the faster one too: it goes on repeating.
+                    incident.marks.push(run);
+                    continue;
+                }
                 run.limit_at = if faster { fresh.min(run.limit_at) } else { fresh };
                 run.due = run.limit_at;
                 run.warn = mark.warning(ring_limit).map(|w| now + w).filter(|w| *w < run.due);

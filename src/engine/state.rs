@@ -258,6 +258,8 @@ pub struct AllCall {
     pub ended: Option<SmolStr>,
     /// Units whose call was taken back: the second cursor.
     pub recalled: u32,
+    /// When the next stretch is worked off, if one is left.
+    pub goes_on: Option<Timestamp>,
 }
 
 /// A stretch of an all-call's list: `call/<incident>/<n>/<k>`.
@@ -283,7 +285,7 @@ pub struct Called {
     pub coming: Option<bool>,
 }
 
-/// A post where it differs from the playbook's roster.
+/// A post where it differs from the playbook's roster, or has orders.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PostRecord {
     /// Version of this form.
@@ -294,6 +296,8 @@ pub struct PostRecord {
     pub gone: bool,
     /// Whether it can be sent.
     pub duty: Duty,
+    /// Its live orders: the active one, then those that wait.
+    pub orders: Vec<OrderId>,
 }
 
 /// A notice that a person must take.

@@ -42,10 +42,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
                 println!("{}", json!({ "good": false, "problems": problems, "census": Value::Null }));
             } else {
                 problems.iter().for_each(|problem| println!("{problem}"));
-                println!(
-                    "{} found",
-                    if problems.len() == 1 { "1 problem".into() } else { format!("{} problems", problems.len()) }
-                );
+                println!("{} problem{} found", problems.len(), if problems.len() == 1 { "" } else { "s" });
             }
             Ok(super::finding())
         }

@@ -194,7 +194,7 @@ impl Automaton {
                 let found = &self.found[state as usize];
                 hits.add(&found.plain);
                 if !found.guarded.is_empty() {
-                    self.weigh(found, &text.as_bytes()[..], start + char.len_utf8(), &mut hits);
+                    self.weigh(found, text.as_bytes(), start + char.len_utf8(), &mut hits);
                 }
             }
         }

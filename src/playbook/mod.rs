@@ -37,9 +37,7 @@ pub use areas::{Area, Areas, County, Neighbour, Site, Township, Zone};
 pub use census::Census;
 pub use conditions::{Condition, Mask, Masked};
 pub use keywords::{Automaton, GROUPS_MAX, Hits};
-pub use plans::{
-    Anchor, Limit, Linkage, Mark, Milestone, NeedRow, OnMiss, Plan, RingWord, Scope, Subscription, covers,
-};
+pub use plans::{Anchor, Limit, Linkage, Mark, Milestone, NeedRow, OnMiss, Plan, Scope, Subscription, covers};
 pub use problem::Problem;
 pub use rule_index::{Offered, RuleIndex};
 pub use rules::{Keywords, Modifier, ModifierEffect, Reading, Rule, When};
@@ -116,8 +114,8 @@ impl Playbook {
     #[must_use]
     pub fn source(&self, source: &SourceId) -> Option<&Source> {
         let name = source.as_str();
-        let prefixes = (0..=name.len()).rev().filter(|&end| name.is_char_boundary(end));
-        prefixes.filter_map(|end| self.sources.get(&name[..end])).next()
+        let mut prefixes = (0..=name.len()).rev().filter(|&end| name.is_char_boundary(end));
+        prefixes.find_map(|end| self.sources.get(&name[..end]))
     }
 }
 

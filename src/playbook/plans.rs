@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use smol_str::SmolStr;
 
 use crate::model::{
@@ -136,22 +136,35 @@ pub struct Mark {
     pub hours: Hours,
 }
 
-/// The limit of a mark.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+/// The limit of a mark: the text `"ring"`, or a span.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// The limit of the incident's ring: text `"ring"`.
-    Ring(RingWord),
+    /// The limit of the incident's ring.
+    Ring,
     /// A fixed span.
     Fixed(Millis),
 }
 
-/// The word `"ring"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "a word")]
-pub enum RingWord {
-    Ring,
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Ring => serializer.serialize_str("ring"),
+            Self::Fixed(span) => span.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        if text == "ring" {
+            return Ok(Self::Ring);
+        }
+        let span = Millis::deserialize(serde::de::value::CowStrDeserializer::<D::Error>::new(text.clone()));
+        let wrong =
+            || serde::de::Error::custom(format!("`{text}` is no limit; write \"ring\" or a span such as \"90s\""));
+        span.map(Self::Fixed).map_err(|_| wrong())
+    }
 }
 
 /// Whose mark it is.
@@ -278,7 +291,7 @@ impl Mark {
     #[must_use]
     pub fn limit(&self, ring_limit: Millis) -> Millis {
         let base = match self.limit {
-            Limit::Ring(_) => ring_limit,
+            Limit::Ring => ring_limit,
             Limit::Fixed(span) => span,
         };
         (base + self.plus).max(self.at_least)

@@ -218,7 +218,7 @@ impl Default for Folding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
-    /// A prefix of the CloudEvents `source`.
+    /// A prefix of the event's `source`.
     pub prefix: SourceId,
     /// For metrics: `desk`, `button`, `panel`, `grid`, `app`, `camera`, `centre`.
     pub kind: SmolStr,

@@ -9,6 +9,7 @@ use crate::model::{AgencyId, CategoryId, Millis};
 
 /// A category with everything that holds for it, inherited from its class where the item is silent.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts, each a word in the playbook's text")]
 pub struct Category {
     /// `domain/class/item`
     pub id: CategoryId,

@@ -101,6 +101,7 @@ pub(super) struct Word {
 /// `[[class]]`: a class of the taxonomy with what holds for its items unless they say otherwise.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts of a class, each a word in its text")]
 pub(super) struct ClassText {
     /// `domain/class`
     pub id: CategoryId,
@@ -271,6 +272,9 @@ impl Text {
             for error in errors {
                 let line = starts.line(error.span().map_or(0, |span| span.start));
                 problems.line(file, line as usize, error.message());
+                if error.message() == "duplicate key" {
+                    problems.hint("one file lists a table either as `name = [...]` or under `[[name]]` headers");
+                }
             }
             for (key, value) in table.into_inner() {
                 let mut reader = Reader { file, starts: &starts, problems: &mut *problems, broken: &mut text.broken };

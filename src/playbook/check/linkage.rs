@@ -116,6 +116,6 @@ impl<'t> Roster<'t> {
     }
 
     fn capabilities(&self) -> impl Iterator<Item = &'t str> {
-        self.0.iter().flat_map(|(_, capabilities, _)| capabilities.iter().map(|c| c.as_str()))
+        self.0.iter().flat_map(|(_, capabilities, _)| capabilities.iter().map(smol_str::SmolStr::as_str))
     }
 }

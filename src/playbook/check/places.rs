@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Known;
-use crate::model::{AreaId, Position, Ring};
+use crate::model::{AreaCode, AreaId, Position, Ring};
 use crate::playbook::problem::{Part, Problems};
 use crate::playbook::text::{Entry, Text};
 use crate::playbook::{Area, Township, Zone};
@@ -46,7 +46,7 @@ pub(super) fn check(text: &Text, known: &Known<'_>, problems: &mut Problems) {
                 format!("{who} has neither codes nor an outline, so nothing is known to be its"),
             );
         }
-        if neighbour.codes.iter().any(|code| code.is_empty()) {
+        if neighbour.codes.iter().any(smol_str::SmolStr::is_empty) {
             problems.at(neighbour, &["codes".into()], format!("{who} claims every code there is"));
         }
         if text.head.as_ref().is_some_and(|head| head.command_area == neighbour.command_area) {
@@ -85,7 +85,8 @@ fn check_townships(text: &Text, known: &Known<'_>, problems: &mut Problems) {
             problems.at(township, &["area".into()], what);
         }
         let county = text.areas.iter().find(|a| a.id == *area).map(|a| &a.county);
-        if county.is_some_and(|county| *county != township.county) {
+        let known = |county: &&AreaCode| known.has("county", county.as_str());
+        if county.filter(known).is_some_and(|county| known(&&township.county) && *county != township.county) {
             let what = format!("{who} lies in the county `{}`, but its area `{area}` in another", township.county);
             problems.at(township, &["county".into()], what);
         }
@@ -134,7 +135,7 @@ pub(super) fn stands_in<T>(
         problems.at(entry, &[field.into()], format!("{who} stands nowhere on the globe")).hint("longitude first");
         return;
     }
-    let Some(area) = text.areas.iter().find(|a| a.id == *area).filter(|a| a.centre.is_valid()) else { return };
+    let Some(area) = text.areas.iter().find(|a| a.id == *area).filter(|a| a.centre.is_valid() && a.reach_m > 0.0) else { return };
     let away = at.distance_m(area.centre);
     if away > area.reach_m {
         let what = format!(

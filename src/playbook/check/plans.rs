@@ -29,9 +29,9 @@ fn check_plan(plan: &Entry<Plan>, known: &Known<'_>, problems: &mut Problems) {
         known.refer(problems, (plan, &["agencies".into(), i.into()]), &who, ("agency", agency.as_str()));
     }
     match &plan.linkage {
-        Some(_) if plan.mediation => {}
+        // A mediation plan may have none; that it has one is noted below.
+        _ if plan.mediation => {}
         Some(linkage) => known.refer(problems, (plan, &["linkage".into()]), &who, ("linkage", linkage.as_str())),
-        None if plan.mediation => {}
         None => _ = problems.at(plan, &[], format!("{who} has no `linkage`, so it would order nobody")),
     }
     if plan.marks.is_empty() {

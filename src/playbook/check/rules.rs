@@ -2,7 +2,7 @@
 
 use super::conditions::{contradicts_itself, covers, meets};
 use super::{Known, listed};
-use crate::model::{Ring, Severity};
+use crate::model::{KeywordGroup, Ring, Severity};
 use crate::playbook::compile::GENERAL_SET;
 use crate::playbook::problem::Problems;
 use crate::playbook::text::{Entry, Text};
@@ -49,11 +49,12 @@ fn check_verdict(rule: &Entry<Rule>, text: &Text, known: &Known<'_>, problems: &
     let who = format!("rule `{}`", rule.id);
     known.refer(problems, (rule, &["category".into()]), &who, ("item", rule.category.as_str()));
     known.refer(problems, (rule, &["plan".into()]), &who, ("plan", rule.plan.as_str()));
-    let in_force = text.head.as_ref().map_or(GENERAL_SET, |head| head.set.as_str());
+    let Some(in_force) = text.head.as_ref().map(|head| head.set.as_str()) else { return };
     let forms: Vec<_> = text.plans.iter().filter(|p| p.id == rule.plan).collect();
     let of_set = |set: &str| forms.iter().find(|p| p.set == set);
     let Some(plan) = of_set(in_force).or_else(|| of_set(GENERAL_SET)) else {
-        if !forms.is_empty() {
+        // A set that nobody knows is one fault, not one for every rule.
+        if !forms.is_empty() && text.plans.iter().any(|p| p.set == in_force) {
             let sets = listed(forms.iter().map(|p| p.set.as_str()));
             let what = format!("{who} names the plan `{}` of the set {sets}, but `{in_force}` is in force", rule.plan);
             problems.at(rule, &["plan".into()], what);
@@ -156,8 +157,11 @@ fn check_order(text: &Text, conditions: &[Condition], known: &Known<'_>, problem
         let category = known.categories.get(rule.category.as_str());
         rule.severity <= Severity::II || category.is_some_and(|c| c.bottom_line || c.trigger_at_once)
     };
-    for (later, rule) in text.rules.iter().enumerate() {
-        let above = || text.rules.iter().zip(conditions).take(later);
+    // What a rule with an unknown group would hold for is unknown too.
+    let compiled = |group: &KeywordGroup| text.keywords.iter().any(|k| k.id == *group);
+    let clear = |rule: &Rule| [&rule.when.any, &rule.when.all, &rule.when.none].into_iter().flatten().all(compiled);
+    for (later, rule) in text.rules.iter().enumerate().filter(|(_, rule)| clear(rule)) {
+        let above = || text.rules.iter().zip(conditions).take(later).filter(|(rule, _)| clear(rule));
         if let Some((earlier, _)) = above().find(|(_, condition)| covers(condition, &conditions[later])) {
             let place = problems.place(earlier);
             let what = format!("rule `{}` can never match: `{}` ({place}) holds whenever it does", rule.id, earlier.id);

@@ -39,7 +39,8 @@ pub(super) fn read(
 
 /// Refuses an unknown section or key with its line.
 fn check_keys(path: &str, text: &str, known: &Table) -> Result<(), ConfigError> {
-    let refuse = |offset: usize, reason: String| ConfigError::File { path: path.into(), line: line(text, offset), reason };
+    let refuse =
+        |offset: usize, reason: String| ConfigError::File { path: path.into(), line: line(text, offset), reason };
     let file = DeTable::parse(text).map_err(|e| at(path, text, &e))?;
     for (section, keys) in file.get_ref() {
         let name = section.get_ref().as_ref();

@@ -3,11 +3,11 @@
 //! A batch is taken apart; each element is admitted, submitted and answered by itself, in order, and a bad one spoils no
 //! other. The batch as a whole is `202` when it could be taken apart, except when every element met the same fate.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tracing::info;
@@ -121,7 +121,9 @@ fn fits(kind: EventType, element: Element) -> Element {
         return Ok(decoded);
     }
     let detail = format!("{} is not taken here", came.as_str());
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-route", detail).field("type").hint(format!("POST it to {route}")))
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-route", detail)
+        .field("type")
+        .hint(format!("POST it to {route}")))
 }
 
 /// Admits, submits and waits, element by element, in order. All are in the queue before the first answer is awaited.

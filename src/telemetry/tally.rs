@@ -43,7 +43,7 @@ impl Tally {
                     self.metrics.notices.with_label_values(&labels).inc();
                 }
                 Effect::Forward(to, _) => {
-                    warn!(%to, "report.forwarded: no channel to the other centre but the webhook")
+                    warn!(%to, "report.forwarded: no channel to the other centre but the webhook");
                 }
                 Effect::Order(_) | Effect::Call(_) | Effect::Agency(_) => {}
             }

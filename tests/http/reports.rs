@@ -101,8 +101,10 @@ async fn acts_positions_and_commands_reach_the_incident() {
     let fire = kit.fire("e1").await;
     let order = &fire["orders"][0];
     let path = format!("/v1/orders?incident={}", fire["incident"].as_str().unwrap());
-    crate::kit::until("the order is on the board", async || kit.ok(&path).await["items"].as_array().unwrap().len() > 0)
-        .await;
+    crate::kit::until("the order is on the board", async || {
+        !kit.ok(&path).await["items"].as_array().unwrap().is_empty()
+    })
+    .await;
     let orders = kit.ok(&path).await;
     let mine = orders["items"].as_array().unwrap().iter().find(|o| &o["id"] == order).unwrap().clone();
     let post = mine["post"].as_str().unwrap();

@@ -41,7 +41,7 @@ impl Ear {
                     |name: &str| event.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().to_owned();
                 let data = serde_json::from_str(&field("data: ")).unwrap();
                 let heard = Heard { event: field("event: "), id: field("id: ").parse().unwrap(), data };
-                self.buffer = rest.to_owned();
+                self.buffer = String::from(rest);
                 return Some(heard);
             }
             let chunk =

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use tracing::error;
 
 use super::Line;
-use crate::deliver::wire;
+use crate::wire;
 use crate::engine::state::{CallList, Incident, OpenNotice, Order, PostRecord, ReportRecord};
 use crate::engine::{Actor, Document, Effect, Entry, Notice, What};
 use crate::journal::Step;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smol_str::SmolStr;
 use tokio::sync::broadcast;
 
-use super::wire::{Kind, Message};
+use crate::wire::{Kind, Message};
 use crate::model::{AreaCode, AreaId, Desk};
 
 /// What a listener wants to hear. Each given part must hold; an empty part holds for all.

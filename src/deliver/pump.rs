@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::hub::Hub;
 use super::ledger::Ledger;
 use super::webhook::{self, Webhook};
-use super::wire::{self, Message};
+use crate::wire::{self, Message};
 use crate::board::Board;
 use crate::engine::{Delivery, DeliveryOutcome, Input};
 use crate::journal::{self, Restored, Step};

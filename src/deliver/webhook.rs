@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::wire::{Kind, Message, time};
+use crate::wire::{Kind, Message, time};
 use crate::engine::DeliveryOutcome;
 use crate::model::{Millis, OrderId, Timestamp};
 use crate::telemetry::Metrics;

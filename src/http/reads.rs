@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::params::Params;
 use super::{App, Problem, views};
 use crate::board::{IncidentQuery, NoticeQuery, OrderQuery};
-use crate::deliver::wire;
+use crate::wire;
 use crate::model::{IncidentId, Timestamp};
 use crate::runtime::Phase;
 

@@ -21,7 +21,7 @@ use tracing::info;
 use super::params::Params;
 use super::{App, Problem};
 use crate::deliver::hub::{Filter, Seat};
-use crate::deliver::wire::{Message, time};
+use crate::wire::{Message, time};
 use crate::runtime::Handle;
 use crate::telemetry::Metrics;
 

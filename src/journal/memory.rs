@@ -75,9 +75,7 @@ impl Journal for Memory {
             }
             last = Some((step.number, step.at));
         }
-        for step in steps {
-            held.apply(step);
-        }
+        steps.iter().for_each(|step| held.apply(step));
         Ok(())
     }
 

@@ -1,0 +1,332 @@
+//! What leaves the house, mapped by hand: the shapes of `muster.order`, `muster.notice`, `muster.call`,
+//! `muster.agency`, `muster.forward` and `muster.timeline`. Instants are RFC 3339, points say `lon` and `lat`.
+//!
+//! Every message carries `rev`, one whole number that grows with the journal: step × 65,536 + index of the effect within
+//! the step. Of two messages with one `id` the one with the higher `rev` counts, so a late repeat never undoes a recall.
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use smol_str::SmolStr;
+
+use crate::engine::{Actor, AgencyMessage, Call, Callee, Effect, Entry, Notice, OrderMessage};
+use crate::model::{
+    AreaCode, AreaId, Classification, Desk, Event, IncidentId, OrderId, OrderState, Place, Spot, Timestamp,
+};
+
+/// Where an effect stands in the journal, as one number that grows.
+#[must_use]
+pub fn rev(step: u64, index: usize) -> u64 {
+    // A step holds at most some thousand effects (`[runtime] batch_effects_max` and those of its last input).
+    step * WIDTH + (index as u64).min(WIDTH - 1)
+}
+
+/// The step and the index of a `rev`.
+#[must_use]
+pub fn unrev(rev: u64) -> (u64, u64) {
+    (rev / WIDTH, rev % WIDTH)
+}
+
+const WIDTH: u64 = 1 << 16;
+
+/// One message, ready to be sent, with all that a filter or a channel asks about it.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// See [`rev`].
+    pub rev: u64,
+    /// The step it is of.
+    pub step: u64,
+    /// Of which type.
+    pub kind: Kind,
+    /// What it is about; a later message with the same key replaces it.
+    pub key: SmolStr,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The incident.
+    pub incident: Option<IncidentId>,
+    /// The post or team it is for, or speaks of.
+    pub post: Option<SmolStr>,
+    /// The desk it is for.
+    pub desk: Option<Desk>,
+    /// Where the incident is.
+    pub area: Option<AreaId>,
+    /// Where the incident is.
+    pub county: Option<AreaCode>,
+    /// The order, where it is one.
+    pub order: Option<OrderId>,
+    /// Delivery is given up then; a recall has no end.
+    pub expires: Option<Timestamp>,
+    /// Passes every limiter.
+    pub bottom_line: bool,
+    /// Exercise or test.
+    pub drill: bool,
+    /// The payload, as JSON.
+    pub data: Box<str>,
+}
+
+/// The types of message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// To a post.
+    Order,
+    /// To a desk.
+    Notice,
+    /// To a unit that an all-call calls.
+    Call,
+    /// To an outside body.
+    Agency,
+    /// To another command centre.
+    Forward,
+    /// What happened.
+    Timeline,
+}
+
+impl Kind {
+    /// The CloudEvents type.
+    #[must_use]
+    pub fn as_type(self) -> &'static str {
+        match self {
+            Self::Order => "muster.order",
+            Self::Notice => "muster.notice",
+            Self::Call => "muster.call",
+            Self::Agency => "muster.agency",
+            Self::Forward => "muster.forward",
+            Self::Timeline => "muster.timeline",
+        }
+    }
+
+    /// The short name, as filters and settings write it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        &self.as_type()["muster.".len()..]
+    }
+}
+
+/// Where an incident is, for what does not say so itself.
+pub type Whereabouts<'a> = &'a dyn Fn(&IncidentId) -> Option<(Option<AreaId>, Option<AreaCode>)>;
+
+/// The message of one effect of an accepted step.
+#[must_use]
+pub fn message(step: u64, index: usize, at: Timestamp, effect: &Effect, whereabouts: Whereabouts<'_>) -> Message {
+    let rev = rev(step, index);
+    let mut m = Message {
+        rev,
+        step,
+        kind: Kind::Timeline,
+        key: SmolStr::default(),
+        at,
+        incident: None,
+        post: None,
+        desk: None,
+        area: None,
+        county: None,
+        order: None,
+        expires: None,
+        bottom_line: false,
+        drill: false,
+        data: Box::default(),
+    };
+    let data = match effect {
+        Effect::Order(o) => {
+            m.kind = Kind::Order;
+            m.key = smol(&o.id);
+            m.incident = Some(o.incident.clone());
+            m.post = Some(smol(&o.post));
+            m.order = Some(o.id.clone());
+            m.expires = (o.state != OrderState::Recalled).then_some(o.expires_at);
+            (m.bottom_line, m.drill) = (o.bottom_line, o.drill);
+            order(o, rev)
+        }
+        Effect::Notice(n) => {
+            m.kind = Kind::Notice;
+            m.key = n.id.clone();
+            m.incident.clone_from(&n.incident);
+            m.desk = Some(n.desk);
+            m.drill = n.drill;
+            notice(n, rev)
+        }
+        Effect::Call(c) => {
+            m.kind = Kind::Call;
+            m.key = call_id(c);
+            m.incident = Some(c.incident.clone());
+            m.post = Some(callee(&c.unit).1);
+            m.expires = (!c.recalled).then_some(c.until);
+            (m.bottom_line, m.drill) = (true, c.drill);
+            call(c, rev)
+        }
+        Effect::Agency(a) => {
+            m.kind = Kind::Agency;
+            m.key = SmolStr::from(format!("{}-{}-{}", a.incident, a.agency, a.reason));
+            m.incident = Some(a.incident.clone());
+            m.drill = a.drill;
+            agency(a, rev)
+        }
+        Effect::Forward(to, event) => {
+            m.kind = Kind::Forward;
+            m.key = SmolStr::from(format!("{}:{}", event.meta.source, event.meta.id));
+            m.bottom_line = true;
+            forward(to.as_str(), event, rev)
+        }
+        Effect::Timeline(e) => {
+            m.key = SmolStr::from(rev.to_string());
+            m.incident.clone_from(&e.incident);
+            m.post = subject_post(e);
+            m.drill = e.drill;
+            m.at = e.at;
+            timeline(e, rev)
+        }
+    };
+    if let Some((area, county)) = m.incident.as_ref().and_then(whereabouts) {
+        (m.area, m.county) = (area, county);
+    }
+    m.data = data.to_string().into();
+    m
+}
+
+fn smol(id: &impl std::fmt::Display) -> SmolStr {
+    SmolStr::from(id.to_string())
+}
+
+fn order(o: &OrderMessage, rev: u64) -> Value {
+    clean(json!({
+        "id": o.id, "rev": rev, "incident": o.incident, "post": o.post, "role": o.role, "state": o.state,
+        "recall": o.recall, "issued_at": time(o.issued_at), "sign_by": o.sign_by.map(time),
+        "on_scene_by": o.on_scene_by.map(time), "expires_at": time(o.expires_at), "place": place(&o.place),
+        "headline": o.headline, "text": o.text, "reason": o.reason, "bottom_line": o.bottom_line, "drill": o.drill,
+    }))
+}
+
+fn notice(n: &Notice, rev: u64) -> Value {
+    clean(json!({
+        "id": n.id, "rev": rev, "incident": n.incident, "desk": n.desk, "kind": n.kind, "text": n.text,
+        "severity": n.severity, "at": time(n.at), "take_by": n.take_by.map(time), "drill": n.drill,
+    }))
+}
+
+fn call_id(c: &Call) -> SmolStr {
+    SmolStr::from(format!("{}-c{}-{}", c.incident, c.n, callee(&c.unit).1))
+}
+
+fn call(c: &Call, rev: u64) -> Value {
+    let (kind, unit) = callee(&c.unit);
+    clean(json!({
+        "id": call_id(c), "rev": rev, "incident": c.incident, "n": c.n, kind: unit, "distance_m": c.distance_m,
+        "reason": c.reason, "until": time(c.until), "recalled": c.recalled, "place": place(&c.place), "drill": c.drill,
+    }))
+}
+
+fn callee(unit: &Callee) -> (&'static str, SmolStr) {
+    match unit {
+        Callee::Post(post) => ("post", smol(post)),
+        Callee::Team(team) => ("team", smol(team)),
+    }
+}
+
+fn agency(a: &AgencyMessage, rev: u64) -> Value {
+    clean(json!({
+        "id": format!("{}-{}-{}", a.incident, a.agency, a.reason), "rev": rev, "agency": a.agency,
+        "incident": a.incident, "reason": a.reason, "classification": classification(&a.classification),
+        "place": place(&a.place), "at": time(a.at), "drill": a.drill,
+    }))
+}
+
+/// For another command centre: the event with our receipt time, for whoever carries it over.
+fn forward(to: &str, event: &Event, rev: u64) -> Value {
+    clean(json!({
+        "rev": rev, "to": to, "source": event.meta.source, "event": event.meta.id,
+        "time": event.meta.time.map(time), "received": time(event.received), "traceparent": event.meta.traceparent,
+        "body": event.body,
+    }))
+}
+
+/// A line of the timeline: when, who, what in one word, what in words, and the parts.
+#[must_use]
+pub fn timeline(e: &Entry, rev: u64) -> Value {
+    let (what, mut detail) = tagged(&e.what);
+    instants(&mut detail, what == "outage");
+    let (kind, who) = match &e.by {
+        Actor::Engine => ("engine", None),
+        Actor::Source(s) => ("source", Some(s.as_str())),
+        Actor::Unit(u) => ("unit", Some(u.as_str())),
+        Actor::Seat(s) => ("seat", Some(s.as_str())),
+    };
+    clean(json!({
+        "rev": rev, "at": time(e.at), "incident": e.incident, "drill": e.drill, "by": { "kind": kind, "id": who },
+        "what": what, "text": e.what.to_string(), "detail": detail,
+    }))
+}
+
+/// Its one word and its parts.
+fn tagged(what: &impl Serialize) -> (String, Value) {
+    match serde_json::to_value(what).expect("a happening is plain data") {
+        Value::Object(map) => map.into_iter().next().expect("a tagged value has one member"),
+        Value::String(word) => (word, Value::Object(Map::new())),
+        other => (String::from("unknown"), other),
+    }
+}
+
+/// Inside, instants are integers; on the wire they are RFC 3339. These are the members that hold one.
+fn instants(detail: &mut Value, outage: bool) {
+    let Value::Object(members) = detail else { return };
+    for (name, value) in members {
+        let instant = matches!(name.as_str(), "sign_by" | "on_scene_by" | "until" | "take_by")
+            || outage && matches!(name.as_str(), "from" | "to");
+        if let (true, Some(ms)) = (instant, value.as_i64()) {
+            *value = Value::String(time(Timestamp(ms)));
+        }
+    }
+}
+
+/// The post a happening is about, for the stream's filter.
+fn subject_post(e: &Entry) -> Option<SmolStr> {
+    use crate::engine::What;
+    match &e.what {
+        What::Ordered { post, .. }
+        | What::Recalled { post, .. }
+        | What::Expired { post, .. }
+        | What::PreEmpted { post, .. }
+        | What::MovedUp { post, .. }
+        | What::Duty { post, .. } => Some(smol(post)),
+        What::Acted { post, .. } => Some(post.clone()),
+        _ => None,
+    }
+}
+
+/// An instant on the wire.
+#[must_use]
+pub fn time(at: Timestamp) -> String {
+    at.to_rfc3339()
+}
+
+/// A place on the wire: points say `lon` and `lat`, as producers do.
+#[must_use]
+pub fn place(p: &Place) -> Value {
+    let (spot, centre) = match &p.spot {
+        Spot::Known => ("known", None),
+        Spot::Unknown => ("unknown", None),
+        Spot::Foreign(centre) => ("foreign", Some(centre)),
+    };
+    clean(json!({
+        "spot": spot, "centre": centre, "area": p.area, "county": p.county, "site": p.site, "ring": p.ring,
+        "risk_class": p.risk_class, "accuracy_m": p.accuracy_m,
+        "position": p.position.map(|p| json!({ "lon": p.lon, "lat": p.lat, "crs": "wgs84" })),
+    }))
+}
+
+/// A classification on the wire.
+#[must_use]
+pub fn classification(c: &Classification) -> Value {
+    serde_json::to_value(c).expect("a classification is plain data")
+}
+
+/// Without the members that are absent: a terminal sees what is there, not what might have been.
+#[must_use]
+pub fn clean(mut value: Value) -> Value {
+    if let Value::Object(members) = &mut value {
+        members.retain(|_, v| !v.is_null());
+        for member in members.values_mut() {
+            *member = clean(member.take());
+        }
+    }
+    value
+}

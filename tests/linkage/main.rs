@@ -6,7 +6,7 @@ mod world;
 
 use std::collections::BTreeMap;
 
-use muster::engine::linkage::{Around, Ask, Wanted, choose, move_up, within_radius};
+use muster::engine::linkage::{Around, Ask, Wanted, choose, could_serve, move_up, within_radius};
 use muster::engine::{Callee, Duty, Fleet, Task};
 use muster::model::{
     AreaCode, AreaId, Kind, Lane, Millis, Need, OrderState, Position, PostId, Role, Severity, Team, TeamId,
@@ -183,6 +183,12 @@ proptest! {
         let (mut picks, short) = reference::choose(&playbook, &fleet, &ask);
         picks.iter_mut().for_each(|pick| pick.cost_ms = u64::from(reference::rounded(pick.cost_ms)));
         prop_assert_eq!(reference::plain(&choice), (picks, short));
+        // Whoever was chosen could serve, and where somebody is lacking nobody could who was not chosen.
+        let chosen: Vec<_> = choice.picks.iter().map(|pick| &pick.post).collect();
+        for unit in fleet.iter() {
+            let could = could_serve(&playbook, &fleet, &ask, &unit.spec.id);
+            prop_assert!(could || !chosen.contains(&&unit.spec.id), "{:?}", unit);
+        }
         // Every post of the city is accounted for, at every decision.
         let sum = |counts: &[(SmolStr, u32)]| counts.iter().map(|(_, n)| *n as usize).sum::<usize>();
         for pick in &choice.picks {

@@ -32,6 +32,7 @@ use smol_str::SmolStr;
 
 pub use call::{Around, Near, within_radius};
 
+use self::offer::Terms;
 use self::search::Search;
 use super::fleet::Fleet;
 use super::timeline::Weighed;
@@ -148,6 +149,17 @@ pub fn choose(playbook: &Playbook, fleet: &Fleet, ask: &Ask<'_>) -> Choice {
     choice
 }
 
+/// Whether this one post could serve any of what is asked: the cheap question before [`choose`] is asked again for an
+/// incident that waits, when one post has become free or has said where it is.
+#[must_use]
+pub fn could_serve(playbook: &Playbook, fleet: &Fleet, ask: &Ask<'_>, post: &PostId) -> bool {
+    let Some(unit) = fleet.get(post) else { return false };
+    let within = |wanted: &&Wanted<'_>| wanted.spec.echelon <= ask.echelon_max && wanted.count > 0;
+    let at = unit.whereabouts(ask.now, playbook.limits.position_stale);
+    ask.needs.iter().filter(within).any(|wanted| search::fits(wanted.spec, unit).is_ok())
+        && Terms::of(playbook, ask).offer(unit, at, ask.target.distance_m(at.position)).is_ok()
+}
+
 /// The nearest idle post of an area above its own minimum, to cover `area` (补位). One hop: a post that has moved up
 /// already is not asked; nor is a standing post, whose fixed point is its cover. `need` of the pick is 0, its role `cover`.
 #[must_use]
@@ -175,11 +187,11 @@ pub fn move_up(
         drill: false,
         may_preempt: false,
         echelon_max: 1,
-        needs: Vec::new(),
+        needs: vec![Wanted { need: 0, spec: &spec, count: 1 }],
         excluded,
         now,
         local,
     };
     let mut search = Search::begin(playbook, fleet, &ask).for_cover_of(area);
-    search.take_best(&Wanted { need: 0, spec: &spec, count: 1 }).ok()
+    search.take_best(&ask.needs[0]).ok()
 }

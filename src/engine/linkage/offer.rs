@@ -98,6 +98,10 @@ pub(super) struct Terms<'a> {
 }
 
 impl<'a> Terms<'a> {
+    pub(super) fn of(playbook: &'a Playbook, ask: &'a Ask<'a>) -> Self {
+        Self { playbook, ask, roads: Roads::at(&playbook.travel, ask.local), cover_of: None }
+    }
+
     /// What a post offers that stands so many metres away.
     pub(super) fn offer(&self, unit: &'a Unit, at: Whereabouts, distance_m: f64) -> Result<Offer<'a>, Reason<'a>> {
         if let Some(why) = self.ask.excluded.get(&unit.spec.id) {

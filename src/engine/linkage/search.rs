@@ -7,7 +7,6 @@ use super::{Ask, Pick, Wanted};
 use crate::engine::fleet::{Fleet, KnownBy, Task, Unit, Whereabouts};
 use crate::engine::grid::Rings;
 use crate::engine::timeline::Weighed;
-use crate::engine::travel::Roads;
 use crate::model::{AreaCode, AreaId, IncidentId, Kind, Need, PostId, Role};
 use crate::playbook::Playbook;
 
@@ -75,9 +74,8 @@ type Counts<'a> = Vec<(Reason<'a>, u32)>;
 
 impl<'a> Search<'a> {
     pub(super) fn begin(playbook: &'a Playbook, fleet: &'a Fleet, ask: &'a Ask<'a>) -> Self {
-        let roads = Roads::at(&playbook.travel, ask.local);
         Self {
-            terms: Terms { playbook, ask, roads, cover_of: None },
+            terms: Terms::of(playbook, ask),
             fleet,
             rings: fleet.around(ask.target),
             bound_m: 0.0,
@@ -161,7 +159,9 @@ impl<'a> Search<'a> {
         self.bound_m = rings.next_ring(|listed| {
             let Some((unit, at)) = fleet.seen(listed, ask.now, stale) else { return };
             let distance_m = ask.target.distance_m(at.position);
-            let mut offer = terms.offer(unit, at, distance_m);
+            // What no need asks for is not weighed at all; `quote` gives the need's own reason before it looks here.
+            let asked = ask.needs.iter().any(|wanted| fits(wanted.spec, unit).is_ok());
+            let mut offer = if asked { terms.offer(unit, at, distance_m) } else { Err(Reason::OtherKind) };
             let (mut home, mut covers) = (0, 0);
             if offer.is_ok() {
                 home = facts_of(areas, terms, fleet, &unit.spec.area);
@@ -182,13 +182,8 @@ impl<'a> Search<'a> {
         if seen.chosen {
             return Err(Reason::Chosen);
         }
-        if !need.kinds.contains(&seen.unit.spec.kind) {
-            return Err(Reason::OtherKind);
-        }
+        fits(need, seen.unit)?;
         let offer = seen.offer.as_ref().map_err(|reason| *reason)?;
-        if need.capability.as_ref().is_some_and(|asked| !seen.unit.spec.capabilities.contains(asked)) {
-            return Err(Reason::Lacks);
-        }
         let cost = &self.terms.playbook.cost;
         let (deal, trip, task_s) = self.cheapest_deal(offer)?;
         let leave_s = if leaves_site(seen, need.role) { cost.leave_site_s } else { 0.0 };
@@ -388,6 +383,17 @@ fn facts_of<'a>(areas: &mut Vec<AreaFacts<'a>>, terms: &Terms<'a>, fleet: &Fleet
     let cover = if counts { fleet.cover(id, terms.ask.local) } else { 0 };
     areas.push(AreaFacts { id, county: area.map(|area| &area.county), min, cover });
     areas.len() - 1
+}
+
+/// Whether a post is of a kind and has the capability that a need asks for.
+pub(super) fn fits<'a>(need: &Need, unit: &Unit) -> Result<(), Reason<'a>> {
+    if !need.kinds.contains(&unit.spec.kind) {
+        return Err(Reason::OtherKind);
+    }
+    match &need.capability {
+        Some(asked) if !unit.spec.capabilities.contains(asked) => Err(Reason::Lacks),
+        _ => Ok(()),
+    }
 }
 
 /// A standing post within its radius of the incident.

@@ -1,5 +1,8 @@
 //! What a choice of posts costs, reasons included: the target is 5 ms at the 99th percentile for 2,000 posts and 6 needs.
 //!
+//! Measured in CPU time on a busy two-core machine, 6 needs: 2,000 posts 34 µs ordinary, 116 thin, 318 rare, 457 nobody;
+//! 20,000 posts 64 µs, 200 µs, 12 ms, 15 ms.
+//!
 //! * `ordinary`: a tenth of the posts are busy, as on a normal day.
 //! * `thin`: nine in ten are busy and every area is at its minimum, so that taking, waiting and cover all are weighed.
 //! * `rare`: each need asks for a capability that one post in a hundred has, so that the search goes far.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use muster::classify;
-use muster::engine::{Answer, Effect, Lateness, Outage, ReportAnswer, What};
+use muster::engine::{Answer, Effect, Input, Lateness, NoticeKind, Outage, ReportAnswer, What};
 use muster::journal::{Error, Journal, Memory, Reader, Readers, Restored, Step, Store};
 use muster::model::{
     Act, Body, Digest, Event, FieldAct, FreeText, Lane, Meta, Millis, OrderId, Position, PositionFix, Report, Timestamp,
@@ -278,7 +278,8 @@ fn a_position_is_answered_and_not_written() {
     city.settle();
     let before = city.handle().status().step;
     city.handle().submit(position("p1", "P-1")).wait().unwrap();
-    assert_eq!(city.handle().status().step, before);
+    let after = city.store.clone().state().unwrap();
+    assert_eq!(after.0, before, "{after:?}");
     assert!(city.settle().is_empty());
 }
 
@@ -416,6 +417,22 @@ fn on_a_running_clock_a_mark_is_not_late() {
         happened.extend(whats(&step));
     }
     assert!(missed(&happened).iter().any(|m| m.0 == "signed"), "the minute for signing was over for some");
+}
+
+#[test]
+fn a_wall_that_was_set_is_told_and_moves_no_mark() {
+    let mut city = City::new();
+    opened(city.handle().submit(report("a", "商场着火")).wait());
+    let due = city.handle().settled_blocking().unwrap();
+    city.settle();
+    city.handle().apply(Input::WallSet(-5_000)).wait().unwrap();
+    assert_eq!(city.handle().settled_blocking().unwrap(), due);
+    let told = |what: &What| match what {
+        What::Noticed { kind: NoticeKind::ClockSkew, text, .. } => Some(text.clone()),
+        _ => None,
+    };
+    let told: Vec<_> = city.settle().iter().filter_map(told).collect();
+    assert_eq!(told, ["the clock on the wall was set back by 5s; marks go on as they were"]);
 }
 
 // Coming back

@@ -23,6 +23,9 @@ pub enum Input {
     /// The shell was down, or its inputs lagged, from then until now: what fell due meanwhile is marked late through
     /// our own outage, and an all-call then needs an operator.
     Outage(Outage),
+    /// The clock on the wall was set, by so many milliseconds. Our time did not follow, so nothing falls due by it; the
+    /// desks are told, since what they read off the wall is no longer what the marks run by.
+    WallSet(i64),
 }
 
 /// A change of the roster.

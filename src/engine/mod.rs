@@ -68,7 +68,7 @@ pub use words::{Clock, Words, elapsed};
 // What the engine takes from the door and from classification.
 pub use crate::model::Verdict;
 
-use crate::model::{Body, Event, IncidentId, Lane, LocalTime, OrderId, PostId, Severity, Timestamp};
+use crate::model::{Body, Event, IncidentId, Lane, LocalTime, Millis, OrderId, PostId, Severity, Timestamp};
 use crate::playbook::Playbook;
 use deadline::Deadline;
 use repeats::Repeats;
@@ -264,6 +264,7 @@ impl Engine {
             Input::Roster(change) => self.roster(change),
             Input::Playbook(playbook) => self.swap_playbook(playbook),
             Input::Delivery(delivery) => self.delivery(&delivery),
+            Input::WallSet(by_ms) => self.wall_set(by_ms),
             Input::Outage(_) => unreachable!("handled above"),
         };
         // What changed nothing (a post's position) leaves no document, so that nobody has to write it.
@@ -334,6 +335,16 @@ impl Engine {
         }
         std::mem::swap(&mut self.out, effects);
         self.advance(at, effects);
+        Answer::applied(None)
+    }
+
+    fn wall_set(&mut self, by_ms: i64) -> Answer {
+        let way = if by_ms < 0 { "back" } else { "forward" };
+        let text = format!(
+            "the clock on the wall was set {way} by {}; marks go on as they were",
+            Millis(by_ms.unsigned_abs())
+        );
+        self.notice(None, NoticeKind::ClockSkew, text);
         Answer::applied(None)
     }
 

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::clock::Wait;
+use super::clock::{self, Wait};
 use super::handle::{Phase, Shared, Work};
 use super::observer::Observer;
 use crate::engine::{Answer, Effect, Engine, Input, Outage};
@@ -98,8 +98,10 @@ impl Shard {
 
     /// Works until it is drained or the journal fails. `gap` is the time in which nobody was here.
     pub fn run(&mut self, gap: Option<Outage>) -> Result<(), Error> {
-        if let Some(gap) = gap {
-            self.step_outage(gap)?;
+        match gap {
+            Some(gap) => self.step_outage(gap)?,
+            None if self.number == 0 => self.begin()?,
+            None => {}
         }
         loop {
             self.shared.queue.wait(self.rest());
@@ -117,6 +119,13 @@ impl Shard {
                 }
             }
         }
+    }
+
+    /// The first instant of an engine that has seen nothing yet: from now on the hours of posts begin and end.
+    fn begin(&mut self) -> Result<(), Error> {
+        self.at = self.shared.clock.now();
+        self.engine.advance(self.at, &mut self.batch.effects);
+        self.commit()
     }
 
     /// How long nothing needs to be done: until something falls due, or it is time to look around.
@@ -227,10 +236,26 @@ impl Shard {
         self.noted.seen = self.shared.clock.now();
         if self.noted.looked.elapsed() >= LOOK_EVERY {
             self.noted.looked = Instant::now();
-            self.shared.clock.check().into_iter().for_each(|step| self.observer.clock(step));
+            self.check_clock()?;
         }
         let every = Duration::from_millis(self.shared.options.emitted_every.0);
         if self.noted.told.elapsed() >= every { self.note() } else { Ok(()) }
+    }
+
+    /// A wall that was set is a notice; a machine that slept was away.
+    fn check_clock(&mut self) -> Result<(), Error> {
+        let Some(step) = self.shared.clock.check() else { return Ok(()) };
+        self.observer.clock(step);
+        match step {
+            clock::Step::Set { by_ms } => {
+                self.engine.step(self.at, Input::WallSet(by_ms), &mut self.batch.effects);
+                self.commit()
+            }
+            clock::Step::Slept { by } => {
+                let to = self.shared.clock.now();
+                self.step_outage(Outage { from: to - by, to })
+            }
+        }
     }
 
     /// The time since we last looked, when something fell due in it so long ago that we were not there: the process was

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use muster::classify::{classify, explain};
-use muster::model::{Classification, Kind, Lane, Position, Report, Ring, RiskClass, Severity, SiteId, Spot, Timestamp};
+use muster::model::{
+    Classification, Kind, Lane, Position, PostSpec, Report, Ring, RiskClass, Severity, SiteId, Spot, Timestamp,
+};
 use muster::playbook::Playbook;
 
 const SETS: [&str; 6] = ["by-echelon", "by-phase", "by-place", "by-severity", "nena", "nfpa"];
@@ -112,7 +114,7 @@ fn hengyang_covers_the_kinds_of_public_safety_and_no_opinion() {
 fn every_set_of_hengyang_may_be_put_in_force_by_one_word() {
     for set in SETS {
         let playbook = &load_set("hengyang", Some(set));
-        assert_eq!(playbook.plans.len(), 14, "{set}");
+        assert_eq!(playbook.plans.len(), 15, "{set}");
         assert_eq!(playbook.plans["rapid-response"].set, set);
         assert_eq!(playbook.plans["mediation"].set, "general");
     }
@@ -211,6 +213,27 @@ fn every_area_of_hengyang_can_keep_its_minimum_when_one_post_leaves() {
         let n = posts.get(area.id.as_str()).copied().unwrap_or_default();
         assert!(n > usize::from(area.min_cover), "{}: {n} posts round the clock, cover {}", area.id, area.min_cover);
     }
+}
+
+#[test]
+fn every_need_can_be_met_from_every_area_at_three_in_the_morning() {
+    let playbook = load("hengyang");
+    let three = 3 * 60;
+    let awake: Vec<_> = playbook.posts.values().filter(|p| p.hours.contains(three)).collect();
+    let mut missing = BTreeSet::new();
+    for need in playbook.plans.values().flat_map(|plan| &plan.needs).flat_map(|row| &row.needs) {
+        let able = |p: &&&PostSpec| {
+            need.kinds.contains(&p.kind) && need.capability.as_ref().is_none_or(|c| p.capabilities.contains(c))
+        };
+        let able: Vec<_> = awake.iter().filter(able).collect();
+        for area in playbook.areas.areas.values() {
+            let near = able.iter().filter(|p| p.base.distance_m(area.centre) <= playbook.cost.reach_m).count();
+            if near < usize::from(need.count) {
+                missing.insert(format!("{}: {near} for {need:?}", area.id));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{}", missing.into_iter().collect::<Vec<_>>().join("\n"));
 }
 
 #[test]

@@ -34,25 +34,28 @@ pub mod scenario;
 pub mod journal;
 
 #[cfg(feature = "service")]
-pub mod intake;
+pub mod runtime;
+
+#[cfg(feature = "service")]
+pub mod wire;
+
+#[cfg(feature = "service")]
+pub mod board;
+
+#[cfg(feature = "service")]
+pub mod telemetry;
 
 #[cfg(feature = "service")]
 pub mod deliver;
 
 #[cfg(feature = "service")]
-pub mod board;
+pub mod intake;
 
 #[cfg(feature = "service")]
 pub mod http;
 
 #[cfg(feature = "service")]
 pub mod rehearsal;
-
-#[cfg(feature = "service")]
-pub mod telemetry;
-
-#[cfg(feature = "service")]
-pub mod runtime;
 
 #[cfg(feature = "service")]
 pub mod config;

@@ -12,7 +12,7 @@ use crate::model::{IncidentId, Millis};
 /// A line of the timeline with its place in the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// See [`crate::deliver::wire::rev`].
+    /// See [`crate::wire::rev`].
     pub rev: u64,
     /// What happened.
     pub entry: Entry,
@@ -82,7 +82,7 @@ impl Archive {
             let body: String = row.get(2)?;
             let entry = serde_json::from_str(&body)
                 .map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(e)))?;
-            let rev = crate::deliver::wire::rev(step.unsigned_abs(), usize::try_from(index).unwrap_or(usize::MAX));
+            let rev = crate::wire::rev(step.unsigned_abs(), usize::try_from(index).unwrap_or(usize::MAX));
             Ok(Line { rev, entry })
         })?;
         rows.collect()

@@ -246,14 +246,9 @@ impl Board {
     ///
     /// # Errors
     /// When the archive cannot be read.
-    pub fn timeline(
-        &self,
-        id: &IncidentId,
-        after: Option<u64>,
-        limit: usize,
-    ) -> Result<Page<Line, u64>, ArchiveError> {
+    pub fn timeline(&self, id: &IncidentId, after: Option<u64>, limit: usize) -> Result<Page<Line, u64>, ArchiveError> {
         let lines = if let Some(archive) = &self.archive {
-            archive.incident(id, after.map(crate::deliver::wire::unrev), limit + 1)?
+            archive.incident(id, after.map(crate::wire::unrev), limit + 1)?
         } else {
             let state = self.read();
             let start = after.map_or(Bound::Unbounded, Bound::Excluded);

@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 use tracing::error;
 
 use super::Line;
-use crate::deliver::wire;
+use crate::wire;
 use crate::engine::state::{CallList, Incident, OpenNotice, Order, PostRecord, ReportRecord};
 use crate::engine::{Actor, Document, Effect, Entry, Notice, What};
 use crate::journal::Step;
@@ -145,7 +145,8 @@ impl State {
         if self.notice_revs.contains_key(&open.id) {
             return;
         }
-        let rev = (0..).find(|rev| !self.notices.contains_key(rev)).unwrap_or_default();
+        let free = (0..=self.notices.len() as u64).find(|rev| !self.notices.contains_key(rev));
+        let rev = free.unwrap_or_default();
         let notice = Notice {
             id: open.id,
             incident: open.incident,

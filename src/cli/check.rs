@@ -41,7 +41,9 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             if args.json {
                 println!("{}", json!({ "good": false, "problems": problems, "census": Value::Null }));
             } else {
-                problems.iter().for_each(|problem| println!("{problem}"));
+                for problem in &problems {
+                    println!("{problem}");
+                }
                 println!("{} problem{} found", problems.len(), if problems.len() == 1 { "" } else { "s" });
             }
             Ok(super::finding())

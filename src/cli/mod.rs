@@ -6,6 +6,7 @@
 //! is printed with its causes and becomes exit code 2.
 
 pub mod check;
+pub mod explain;
 pub mod replay;
 pub mod run;
 pub mod server;
@@ -31,6 +32,8 @@ pub enum Command {
     Run(run::Args),
     /// Check a playbook: what it holds, or everything that is wrong with it.
     Check(check::Args),
+    /// Explain a report: its class, posts and marks, and why.
+    Explain(explain::Args),
     /// Replay a city's real history through the engine, and tell what it came to.
     Replay(replay::Args),
     /// Run scenarios and compare what happens with what is recorded in them.
@@ -42,6 +45,7 @@ impl Command {
         match self {
             Self::Run(args) => run::run(args),
             Self::Check(args) => check::run(&args),
+            Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),
             Self::Test(args) => test::run(args),
         }

@@ -2,8 +2,8 @@
 //! name its line or its variable.
 
 use smol_str::SmolStr;
-use toml::de::DeTable;
-use toml::{Table, Value};
+use toml::de::{DeString, DeTable};
+use toml::{Spanned, Table, Value};
 
 use super::{Config, ConfigError};
 
@@ -39,7 +39,8 @@ pub(super) fn read(
 
 /// Refuses an unknown section or key with its line.
 fn check_keys(path: &str, text: &str, known: &Table) -> Result<(), ConfigError> {
-    let refuse = |offset: usize, reason: String| ConfigError::File { path: path.into(), line: line(text, offset), reason };
+    let refuse =
+        |offset: usize, reason: String| ConfigError::File { path: path.into(), line: line(text, offset), reason };
     let file = DeTable::parse(text).map_err(|e| at(path, text, &e))?;
     for (section, keys) in file.get_ref() {
         let name = section.get_ref().as_ref();
@@ -53,7 +54,8 @@ fn check_keys(path: &str, text: &str, known: &Table) -> Result<(), ConfigError> 
         let Some(keys) = keys.get_ref().as_table() else {
             return Err(refuse(section.span().start, format!("`{name}` is a section; write [{name}]")));
         };
-        for key in keys.keys().filter(|key| !known_keys.contains_key(key.get_ref().as_ref())) {
+        let unknown = |key: &&_| !known_keys.contains_key(Spanned::<DeString>::get_ref(key).as_ref());
+        if let Some(key) = keys.keys().find(unknown) {
             let wrong = key.get_ref().as_ref();
             let meant = match nearest(wrong, known_keys.keys()) {
                 Some(meant) => format!("did you mean `{meant}`?"),
@@ -107,7 +109,7 @@ fn at(path: &str, text: &str, error: &toml::de::Error) -> ConfigError {
 }
 
 fn line(text: &str, offset: usize) -> usize {
-    1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count()
+    1 + text.char_indices().take_while(|(at, _)| *at < offset).filter(|(_, c)| *c == '\n').count()
 }
 
 /// The known word that was probably meant.

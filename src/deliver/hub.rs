@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smol_str::SmolStr;
 use tokio::sync::broadcast;
 
-use super::wire::{Kind, Message};
-use crate::model::Desk;
+use crate::wire::{Kind, Message};
+use crate::model::{AreaCode, AreaId, Desk};
 
 /// What a listener wants to hear. Each given part must hold; an empty part holds for all.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ impl Filter {
         (self.kinds.is_empty() || self.kinds.contains(&m.kind))
             && any(&self.posts, &[m.post.as_deref()])
             && (self.desks.is_empty() || m.desk.is_some_and(|d| self.desks.contains(&d)))
-            && any(&self.areas, &[m.area.as_ref().map(|a| a.as_str()), m.county.as_ref().map(|c| c.as_str())])
+            && any(&self.areas, &[m.area.as_ref().map(AreaId::as_str), m.county.as_ref().map(AreaCode::as_str)])
     }
 }
 

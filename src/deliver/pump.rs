@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::hub::Hub;
 use super::ledger::Ledger;
 use super::webhook::{self, Webhook};
-use super::wire::{self, Message};
+use crate::wire::{self, Message};
 use crate::board::Board;
 use crate::engine::{Delivery, DeliveryOutcome, Input};
 use crate::journal::{self, Restored, Step};
@@ -143,7 +143,8 @@ impl Pump {
         self.tally.step(step, &self.handle.playbook());
         let whereabouts = |id: &_| self.board.whereabouts(id);
         let messages = step.effects.iter().enumerate();
-        let messages = messages.map(|(i, effect)| Arc::new(wire::message(step.number, i, step.at, effect, &whereabouts)));
+        let messages =
+            messages.map(|(i, effect)| Arc::new(wire::message(step.number, i, step.at, effect, &whereabouts)));
         let messages: Vec<Arc<Message>> = messages.collect();
         let owed = messages.iter().filter(|m| self.webhook.as_ref().is_some_and(|w| w.takes(m.kind))).count();
         let emitted = self.back.ledger.begin(step.number, owed);

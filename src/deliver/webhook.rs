@@ -1,4 +1,4 @@
-//! One outside address that is told: each order, notice, call, agency message and forwarded report as a CloudEvent 1.0
+//! One outside address that is told: each order, notice, call, agency message and forwarded report as a `CloudEvent` 1.0
 //! in structured JSON, by `POST`.
 //!
 //! # Algorithm
@@ -9,7 +9,7 @@
 //!
 //! # Invariants
 //! * A step's message counts as *settled* when it was taken, expired, was superseded, or its failure was told. Until then
-//!   the step is not emitted, and a restart sends it again with the same CloudEvents id.
+//!   the step is not emitted, and a restart sends it again with the same `CloudEvents` id.
 //! * The address is the operator's word and is trusted as such; where it redirects to is not, and no proxy of the
 //!   environment is asked. Of a reply at most `reply_bytes_max` bytes are read.
 //!
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::wire::{Kind, Message, time};
+use crate::wire::{Kind, Message, time};
 use crate::engine::DeliveryOutcome;
 use crate::model::{Millis, OrderId, Timestamp};
 use crate::telemetry::Metrics;
@@ -206,7 +206,7 @@ fn lane(message: &Message) -> usize {
 
 impl Actor {
     async fn run(mut self, mut inbox: mpsc::Receiver<(Arc<Message>, bool)>) {
-        let far = Duration::from_secs(3600);
+        let far = Duration::from_hours(1);
         loop {
             self.begin_due();
             self.gauge();
@@ -405,7 +405,7 @@ impl Post {
     }
 }
 
-/// The message as a CloudEvent in structured JSON. The id is the same at every attempt and after a restart.
+/// The message as a `CloudEvent` in structured JSON. The id is the same at every attempt and after a restart.
 #[must_use]
 pub fn event(message: &Message, source: &str) -> String {
     let envelope = serde_json::json!({

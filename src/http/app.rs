@@ -111,9 +111,8 @@ async fn no_route() -> Response {
 }
 
 async fn no_method(path: Option<MatchedPath>, request: Request) -> Response {
-    let posts = path.is_some_and(|p| {
-        matches!(p.as_str(), "/v1/reports" | "/v1/acts" | "/v1/positions" | "/v1/commands")
-    });
+    let posts =
+        path.is_some_and(|p| matches!(p.as_str(), "/v1/reports" | "/v1/acts" | "/v1/positions" | "/v1/commands"));
     let hint = if posts { "use POST" } else { "use GET" };
     let detail = format!("{} is not served here", request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).hint(hint).into_response()

@@ -71,7 +71,13 @@ mod tests {
         let n = |n| NonZeroU32::new(n).unwrap();
         let rates = (n(per_source), n(per_source), n(total));
         let (rate_per_source, rate_burst, rate_total) = rates;
-        Governor::new(&Options { rate_per_source, rate_burst, rate_total, rate_sources_max: sources_max, ..Options::default() })
+        Governor::new(&Options {
+            rate_per_source,
+            rate_burst,
+            rate_total,
+            rate_sources_max: sources_max,
+            ..Options::default()
+        })
     }
 
     #[test]

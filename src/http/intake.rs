@@ -3,11 +3,11 @@
 //! A batch is taken apart; each element is admitted, submitted and answered by itself, in order, and a bad one spoils no
 //! other. The batch as a whole is `202` when it could be taken apart, except when every element met the same fate.
 
+use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Json;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tracing::info;
@@ -28,10 +28,10 @@ const KEY_BYTES_MAX: usize = 256;
 pub async fn take(kind: EventType, State(app): State<App>, request: Request) -> Response {
     match read(kind, &app, request).await {
         Ok(Taken::One(element)) => {
-            let mut answered = settle(&app, vec![element]).await;
+            let mut answered = settle(&app, vec![*element]).await;
             answered.pop().map_or_else(nothing, one)
         }
-        Ok(Taken::Batch(elements)) => batch(settle(&app, elements).await),
+        Ok(Taken::Batch(elements)) => batch(&settle(&app, elements).await),
         Err(problem) => {
             rejected(&app, kind, &problem);
             problem.into_response()
@@ -43,7 +43,7 @@ type Element = Result<Decoded, Problem>;
 type Answered = Result<Value, Problem>;
 
 enum Taken {
-    One(Element),
+    One(Box<Element>),
     Batch(Vec<Element>),
 }
 
@@ -68,14 +68,20 @@ async fn read(kind: EventType, app: &App, request: Request) -> Result<Taken, Pro
     let limits = &app.limits;
     let check = |decoded: Result<Decoded, Rejection>| fits(kind, decoded.map_err(Problem::from));
     Ok(match mode {
-        Mode::Structured => Taken::One(check(decode::decode_structured(&bytes, received, limits))),
+        Mode::Structured => Taken::One(Box::new(check(decode::decode_structured(&bytes, received, limits)))),
         Mode::Binary => {
             let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            Taken::One(check(decode::decode_binary(headers, content_type.as_deref(), &bytes, received, limits)))
+            Taken::One(Box::new(check(decode::decode_binary(
+                headers,
+                content_type.as_deref(),
+                &bytes,
+                received,
+                limits,
+            ))))
         }
         Mode::Bare => {
             let sender = sender(kind, headers, &bytes, received)?;
-            Taken::One(check(decode::decode_bare(&bytes, sender, received, limits)))
+            Taken::One(Box::new(check(decode::decode_bare(&bytes, sender, received, limits))))
         }
         Mode::Batch => {
             let elements = decode::decode_batch(&bytes, received, limits)?;
@@ -121,7 +127,9 @@ fn fits(kind: EventType, element: Element) -> Element {
         return Ok(decoded);
     }
     let detail = format!("{} is not taken here", came.as_str());
-    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-route", detail).field("type").hint(format!("POST it to {route}")))
+    Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "wrong-route", detail)
+        .field("type")
+        .hint(format!("POST it to {route}")))
 }
 
 /// Admits, submits and waits, element by element, in order. All are in the queue before the first answer is awaited.
@@ -191,7 +199,7 @@ fn one(answered: Answered) -> Response {
     }
 }
 
-fn batch(answered: Vec<Answered>) -> Response {
+fn batch(answered: &[Answered]) -> Response {
     // Where all were told to come again, the whole batch is.
     let shared = answered.first().and_then(|a| a.as_ref().err()).map(|p| (p.status, p.retry_after));
     let shared = shared.filter(|(status, _)| answered.iter().all(|a| a.as_ref().is_err_and(|p| p.status == *status)));

@@ -36,7 +36,11 @@ impl Params {
     }
 
     /// The value of a parameter as a value whose JSON form is this text, such as a desk.
-    pub fn word<T: serde::de::DeserializeOwned>(&mut self, name: &'static str, hint: &str) -> Result<Option<T>, Problem> {
+    pub fn word<T: serde::de::DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+        hint: &str,
+    ) -> Result<Option<T>, Problem> {
         self.text(name).map(|text| word(&text, name, hint)).transpose()
     }
 

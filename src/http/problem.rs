@@ -67,7 +67,7 @@ impl Problem {
     /// As JSON.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        crate::deliver::wire::clean(json!({
+        crate::wire::clean(json!({
             "type": format!("urn:muster:problem:{}", self.code),
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),

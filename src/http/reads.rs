@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::params::Params;
 use super::{App, Problem, views};
 use crate::board::{IncidentQuery, NoticeQuery, OrderQuery};
-use crate::deliver::wire;
+use crate::wire;
 use crate::model::{IncidentId, Timestamp};
 use crate::runtime::Phase;
 
@@ -133,7 +133,8 @@ pub async fn ready(State(app): State<App>) -> Response {
     let mut told = serde_json::to_value(&status).unwrap_or_default();
     told["at"] = wire::time(status.at).into();
     told["now"] = wire::time(status.now).into();
-    told["outage"] = status.outage.map_or(Value::Null, |o| json!({ "from": wire::time(o.from), "to": wire::time(o.to) }));
+    told["outage"] =
+        status.outage.map_or(Value::Null, |o| json!({ "from": wire::time(o.from), "to": wire::time(o.to) }));
     told["board"] = app.board.step().into();
     (code, Json(wire::clean(told))).into_response()
 }
@@ -146,29 +147,10 @@ pub async fn metrics(State(app): State<App>) -> Response {
     }
 }
 
-const INCIDENT_STATES: [&str; 9] = [
-    "open",
-    "received",
-    "verifying",
-    "dispatching",
-    "handling",
-    "controlled",
-    "closed",
-    "cancelled",
-    "duplicate-of",
-];
-const ORDER_STATES: [&str; 10] = [
-    "live",
-    "issued",
-    "signed",
-    "en-route",
-    "on-scene",
-    "first-report",
-    "cleared",
-    "declined",
-    "expired",
-    "recalled",
-];
+const INCIDENT_STATES: [&str; 9] =
+    ["open", "received", "verifying", "dispatching", "handling", "controlled", "closed", "cancelled", "duplicate-of"];
+const ORDER_STATES: [&str; 10] =
+    ["live", "issued", "signed", "en-route", "on-scene", "first-report", "cleared", "declined", "expired", "recalled"];
 
 fn states(p: &mut Params, known: &[&str]) -> Result<Vec<smol_str::SmolStr>, Problem> {
     let states = p.list("state");

@@ -21,7 +21,7 @@ use tracing::info;
 use super::params::Params;
 use super::{App, Problem};
 use crate::deliver::hub::{Filter, Seat};
-use crate::deliver::wire::{Message, time};
+use crate::wire::{Message, time};
 use crate::runtime::Handle;
 use crate::telemetry::Metrics;
 
@@ -49,7 +49,9 @@ pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
     let max = app.options.stream_clients_max;
     if app.hub.listeners() >= max {
         let detail = format!("{max} listen already");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "listeners", detail).retry_after(Duration::from_secs(5)));
+        return Err(
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "listeners", detail).retry_after(Duration::from_secs(5))
+        );
     }
     let s = app.hub.listen(&filter, last);
     let mut first = VecDeque::new();

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::board::{Chapter, MarkLine, NoticeLine, Unit};
-use crate::deliver::wire::{classification, clean, place, time};
+use crate::wire::{classification, clean, place, time};
 use crate::engine::state::{AllCall, Called, Incident, Order, ReportRecord};
 use crate::engine::{Actor, Callee, Duty};
 use crate::model::{MarkName, Timestamp};

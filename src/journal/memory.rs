@@ -75,7 +75,9 @@ impl Journal for Memory {
             }
             last = Some((step.number, step.at));
         }
-        steps.iter().for_each(|step| held.apply(step));
+        for step in steps {
+            held.apply(step);
+        }
         Ok(())
     }
 

@@ -134,6 +134,8 @@ impl Shard {
         match due {
             Wait::None => Wait::None,
             _ if self.held.is_some() => Wait::None,
+            // Nobody shall wait for us to look around only to hear that we are ready.
+            _ if *self.shared.phase.borrow() == Phase::Restoring => Wait::None,
             Wait::For(span) => Wait::For(span.min(LOOK_EVERY)),
             Wait::UntilMoved => Wait::For(LOOK_EVERY),
         }

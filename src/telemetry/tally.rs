@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tracing::field::display;
 use tracing::{debug, info, warn};
 
 use super::metrics::{Metrics, drill};
@@ -41,7 +42,9 @@ impl Tally {
                     let labels = [&*n.desk.to_string(), &*n.kind.to_string(), drill(n.drill)];
                     self.metrics.notices.with_label_values(&labels).inc();
                 }
-                Effect::Forward(to, _) => warn!(%to, "report.forwarded: no channel to the other centre but the webhook"),
+                Effect::Forward(to, _) => {
+                    warn!(%to, "report.forwarded: no channel to the other centre but the webhook");
+                }
                 Effect::Order(_) | Effect::Call(_) | Effect::Agency(_) => {}
             }
         }
@@ -75,25 +78,25 @@ impl Tally {
                 if *round <= 1 {
                     self.mark(mark.as_str(), incident, "missed", d);
                 }
-                info!(incident = ?incident.map(ToString::to_string), drill = entry.drill, "mark.missed: {}", entry.what);
+                info!(incident = incident.map(display), drill = entry.drill, "mark.missed: {}", entry.what);
             }
             What::LevelRaised { to, .. } => m.escalations.with_label_values(&[&to.to_string(), d]).inc(),
             What::AllCallBegan { .. } => {
                 m.all_calls.with_label_values(&[d]).inc();
-                info!(incident = ?incident.map(ToString::to_string), drill = entry.drill, "all_call.began: {}", entry.what);
+                info!(incident = incident.map(display), drill = entry.drill, "all_call.began: {}", entry.what);
             }
             What::Shortfall { role, .. } => {
                 m.shortfalls.with_label_values(&[&role.to_string(), d]).inc();
-                warn!(incident = ?incident.map(ToString::to_string), drill = entry.drill, "shortfall.arose: {}", entry.what);
+                warn!(incident = incident.map(display), drill = entry.drill, "shortfall.arose: {}", entry.what);
             }
-            _ => debug!(incident = ?incident.map(ToString::to_string), drill = entry.drill, "timeline: {}", entry.what),
+            _ => debug!(incident = incident.map(display), drill = entry.drill, "timeline: {}", entry.what),
         }
     }
 
     fn report(&self, playbook: &Playbook, source: &SourceId, outcome: &str, entry: &Entry) {
         let kind = playbook.source(source).map_or("unregistered", |s| s.kind.as_str());
         self.metrics.reports.with_label_values(&[kind, outcome, drill(entry.drill)]).inc();
-        let incident = entry.incident.as_ref().map(ToString::to_string);
+        let incident = entry.incident.as_ref().map(display);
         info!(incident, source_kind = kind, drill = entry.drill, "report.{outcome}: {}", entry.what);
     }
 

@@ -148,7 +148,7 @@ impl<'a> Search<'a> {
 
     /// Beyond this a post costs more than `cost_ms`, even on an open road. A metre more outweighs any rounding.
     fn radius_m(&self, cost_ms: u64, pace: f64) -> f64 {
-        let seconds = std::time::Duration::from_millis(cost_ms).as_secs_f64();
+        let seconds = crate::model::Millis(cost_ms).as_secs_f64();
         (seconds / pace * 1.000_1 + 1.0).min(self.terms.playbook.cost.reach_m)
     }
 

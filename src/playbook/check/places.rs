@@ -135,7 +135,10 @@ pub(super) fn stands_in<T>(
         problems.at(entry, &[field.into()], format!("{who} stands nowhere on the globe")).hint("longitude first");
         return;
     }
-    let Some(area) = text.areas.iter().find(|a| a.id == *area).filter(|a| a.centre.is_valid() && a.reach_m > 0.0) else { return };
+    let Some(area) = text.areas.iter().find(|a| a.id == *area).filter(|a| a.centre.is_valid() && a.reach_m > 0.0)
+    else {
+        return;
+    };
     let away = at.distance_m(area.centre);
     if away > area.reach_m {
         let what = format!(

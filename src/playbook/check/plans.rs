@@ -14,7 +14,7 @@ pub(super) fn check(text: &Text, known: &Known<'_>, problems: &mut Problems) {
     let rings = text.rings.as_ref().map(|r| r.value.clone()).unwrap_or_default();
     for plan in &text.plans {
         check_plan(plan, known, problems);
-        check_unknown_place(plan, text, problems);
+        check_unknown_place(plan, text, known, problems);
         marks::check(plan, text, &rings, known, problems);
     }
     check_used(text, problems);
@@ -108,8 +108,10 @@ fn check_verification(plan: &Entry<Plan>, who: &str, problems: &mut Problems) {
 }
 
 /// The plan for unknown places finds the place out; no other has to.
-fn check_unknown_place(plan: &Entry<Plan>, text: &Text, problems: &mut Problems) {
-    let Some(head) = &text.head else { return };
+fn check_unknown_place(plan: &Entry<Plan>, text: &Text, known: &Known<'_>, problems: &mut Problems) {
+    let Some(head) = text.head.as_ref().filter(|head| known.has("plan", head.unknown_place_plan.as_str())) else {
+        return;
+    };
     let named = plan.id == head.unknown_place_plan;
     let located = |m: &Mark| m.milestone == Milestone::Located;
     if named && !plan.marks.iter().any(|m| located(m) && marks::always(m)) {

@@ -82,7 +82,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The CloudEvents type.
+    /// The `CloudEvents` type.
     #[must_use]
     pub fn as_type(self) -> &'static str {
         match self {
@@ -314,6 +314,9 @@ pub fn place(p: &Place) -> Value {
 }
 
 /// A classification on the wire.
+///
+/// # Panics
+/// Never: a classification is plain data.
 #[must_use]
 pub fn classification(c: &Classification) -> Value {
     serde_json::to_value(c).expect("a classification is plain data")

@@ -190,6 +190,9 @@ fn page(told: &Told<'_>, mapping: &Mapping) -> String {
             format!("{} kept, {} missed, {} times a level higher", c.marks_kept, c.marks_missed, c.escalations),
         );
     }
+    if o.placeless + o.outside > 0 {
+        line("places", format!("{} incidents without one, {} outside every area", o.placeless, o.outside));
+    }
     line("besides", format!("{} all-calls, {} shortfalls", c.all_calls, c.shortfalls));
     for (code, count) in &o.refused {
         line("refused", format!("{count} × {code}"));

@@ -156,7 +156,7 @@ pub struct PlaceShape {
     /// A cell that holds both, such as `(37.7, -122.4)` or `POINT (-122.4 37.7)`.
     #[serde(default)]
     pub point: Option<Field>,
-    /// Whether that cell names the longitude first.
+    /// Whether that cell names the longitude first. Well-known text (`POINT …`) always does.
     #[serde(default)]
     pub lon_first: bool,
 }
@@ -243,6 +243,8 @@ pub struct CategoryShape {
 pub struct FieldSpec {
     /// Its name in the header.
     pub column: SmolStr,
+    /// Other names it has in other editions of the file; the first that the header holds counts.
+    pub or: Vec<SmolStr>,
     /// The cell is cut at this text …
     pub split: Option<SmolStr>,
     /// … and this part is taken: 0 is the first, −1 the last.
@@ -370,8 +372,8 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Every column the mapping names.
-    pub fn columns(&self) -> impl Iterator<Item = &str> {
+    /// Every field of the mapping.
+    pub fn fields(&self) -> impl Iterator<Item = &FieldSpec> {
         let report = &self.report;
         let times = self.assignments.iter().flat_map(|a| a.acts().map(|(_, t)| t).chain([&a.dispatched]));
         let times = times.chain([&report.received]).flat_map(|t| t.0.fields());
@@ -381,7 +383,7 @@ impl Mapping {
         let units = units.flat_map(|a| [Some(&a.unit), a.kind.as_ref(), a.sequence.as_ref()]).flatten();
         let own = [&report.row, &report.code, &report.severity, &report.disposition].into_iter().flatten();
         let all = own.chain([&report.incident]).chain(times).chain(places).chain(units);
-        all.map(|field| field.0.column.as_str())
+        all.map(|field| &field.0)
     }
 
     /// What `serde` cannot see: times that lead nowhere, categories that can never be reached.
@@ -457,8 +459,16 @@ pub(super) fn unit_ms(unit: &str) -> Option<f64> {
     })
 }
 
+impl FieldSpec {
+    /// Every name it may have, in the order in which they count.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.column).chain(&self.or).map(SmolStr::as_str)
+    }
+}
+
 /// The point a text holds: its first two numbers.
 pub(super) fn point(text: &str, lon_first: bool) -> Option<Position> {
+    let lon_first = lon_first || text.get(..5).is_some_and(|word| word.eq_ignore_ascii_case("point"));
     let number = |c: char| !(c.is_ascii_digit() || matches!(c, '.' | '-' | '+' | 'e' | 'E'));
     let mut numbers = text.split(number).filter_map(|t| t.parse::<f64>().ok());
     let (a, b) = (numbers.next()?, numbers.next()?);

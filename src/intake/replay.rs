@@ -39,6 +39,10 @@ pub struct Outcome {
     pub missing_on_scene: usize,
     /// Most distinct posts bound at once.
     pub busy_max: usize,
+    /// Incidents whose place the record names, but that lies in no area of the playbook.
+    pub outside: u64,
+    /// Incidents without any place in the record.
+    pub placeless: u64,
     /// Inputs of any kind fed to the engine.
     pub inputs: u64,
     /// Entries of the timeline.
@@ -167,6 +171,8 @@ struct Run<'h> {
     open: BTreeMap<IncidentId, u32>,
     /// The engine's own first pick since it was last taken.
     picked: Option<Picked>,
+    /// Reports whose incident lies in no area.
+    no_area: BTreeSet<EventId>,
     inputs: u64,
     entries: u64,
     span: Option<(Timestamp, Timestamp)>,
@@ -186,6 +192,7 @@ impl<'h> Run<'h> {
             closed: BTreeSet::new(),
             open: BTreeMap::new(),
             picked: None,
+            no_area: BTreeSet::new(),
             inputs: 0,
             entries: 0,
             span: None,
@@ -213,6 +220,9 @@ impl<'h> Run<'h> {
             self.entries += 1;
             self.tally.see(&entry);
             self.watch.see(about, &entry);
+            if let What::Opened { area: None, event, .. } = &entry.what {
+                self.no_area.insert(event.clone());
+            }
             if let What::Ordered { post, weighed: Some(weighed), .. } = &entry.what {
                 let pick =
                     || Picked { post: post.clone(), travel_s: weighed.travel_s, runner_up: weighed.runner_up.clone() };
@@ -343,6 +353,8 @@ impl<'h> Run<'h> {
             ..Outcome::default()
         };
         for incident in &self.sheet.history.incidents {
+            outcome.placeless += u64::from(incident.place.is_none());
+            outcome.outside += u64::from(incident.place.is_some() && self.no_area.contains(&incident.id));
             if !self.tally.names(&self.sheet.mapping.history.source, &incident.id) {
                 self.tally.counts.unaccounted += 1;
                 if outcome.unaccounted_ids.len() < NAMED_MAX {

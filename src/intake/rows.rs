@@ -194,14 +194,15 @@ impl<'m> Sheet<'m> {
         for (i, name) in header.iter().enumerate() {
             columns.entry(name.clone()).or_insert(i);
         }
-        for column in mapping.columns() {
-            if !columns.contains_key(column) {
-                let near = header
-                    .iter()
-                    .max_by(|a, b| strsim::jaro_winkler(a, column).total_cmp(&strsim::jaro_winkler(b, column)));
+        for field in mapping.fields() {
+            let Some(&index) = field.names().find_map(|name| columns.get(name)) else {
+                let column = &field.column;
+                let alike = |name: &&String| strsim::jaro_winkler(name, column);
+                let near = header.iter().max_by(|a, b| alike(a).total_cmp(&alike(b)));
                 let near = near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
                 return Err(wrong(format!("the file has no column `{column}`{near}")));
-            }
+            };
+            columns.entry(field.column.to_string()).or_insert(index);
         }
         let clocks = Clocks::new(&mapping.times).map_err(wrong)?;
         Ok(Self { mapping, columns, clocks, width: header.len() })
@@ -218,7 +219,7 @@ struct Row<'r, 'm> {
 impl Row<'_, '_> {
     /// What a field says of this row; `None` when it says nothing.
     fn text<'a>(&'a self, field: &'a Field) -> Option<Cow<'a, str>> {
-        let FieldSpec { column, split, part, empty, table, other, missing } = &field.0;
+        let FieldSpec { column, split, part, empty, table, other, missing, .. } = &field.0;
         let cell = self.sheet.columns.get(column.as_str()).and_then(|&i| self.cells.get(i)).map_or("", |c| &c.0);
         let cell = match split {
             Some(cut) if *part >= 0 => cell.split(cut.as_str()).nth(part.unsigned_abs() as usize).unwrap_or(""),

@@ -191,7 +191,8 @@ fn items(codes: &Codes<'_>) -> Vec<Table> {
         let or_id = |name: &SmolStr| text(if name.is_empty() { id.as_str() } else { name });
         let family = shape.family.as_ref().map_or(id.as_str(), SmolStr::as_str);
         let matching = Value::try_from(shape.matching).expect("a matching is a plain table");
-        let late = table([("do", text("new")), ("within", text(shape.matching.window))]);
+        // What comes after the record of an incident has ended is another incident, by the record's own word.
+        let late = table([("do", text("new")), ("within", text("0s"))]);
         table([
             ("id", text(id)),
             ("zh", or_id(&shape.zh)),

@@ -4,11 +4,15 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use muster::engine::Entry;
 use muster::intake::book::{self, Codes};
 use muster::intake::history::{Deed, History};
 use muster::intake::mapping::Mapping;
+use muster::intake::replay::{self, Outcome, Sheet};
 use muster::intake::rows::{self, Table};
+use muster::intake::tally::{Leg, Seconds, Tally};
 use muster::model::Timestamp;
 
 fn shipped(name: &str) -> Mapping {
@@ -105,6 +109,78 @@ fn shipped_mappings_make_playbooks_that_load() {
             }
         }
     }
+}
+
+/// Replays a file; returns the run and what went into its file of decisions.
+fn replay(mapping: &Mapping, text: &[u8], decide: bool) -> (Tally, Outcome, Vec<u8>) {
+    let table = table(mapping, text);
+    let history = History::of(mapping, &table);
+    let codes = Codes::of(mapping, &history);
+    let set = if decide { "decide" } else { "recorded" };
+    let playbook = Arc::new(book::load(mapping, &history, &codes, set).unwrap_or_else(|e| panic!("{e}")));
+    let sheet = Sheet { mapping, history: &history, codes: &codes };
+    let mut out = Vec::new();
+    let mut sink = |entry: &Entry| {
+        serde_json::to_writer(&mut out, entry)?;
+        out.push(b'\n');
+        Ok(())
+    };
+    let run = if decide { replay::decide } else { replay::recorded };
+    let (tally, outcome) = run(&sheet, playbook, &mut sink, &mut |_| {}).unwrap();
+    (tally, outcome, out)
+}
+
+#[test]
+fn san_francisco_through_the_engine_gives_the_answer_key() {
+    let Some(text) = data("sf-fire-2020-04/sf-fire-2020-04.csv") else { return };
+    let mapping = shipped("sf-fire.toml");
+    let (tally, outcome, decisions) = replay(&mapping, &text, false);
+    let counts = &tally.counts;
+    assert_eq!((counts.reports, counts.unaccounted, counts.orders), (5_292, 0, 10_410));
+    assert_eq!(counts.incidents + counts.merged + counts.folded, 5_292);
+    assert!(outcome.refused.is_empty(), "{:?}", outcome.refused);
+    let leg = |l: &Leg| (l.count, l.median_s, l.p90_s);
+    assert_eq!(leg(&outcome.legs.dispatch), (10_410, Seconds(111.0), Seconds(308.0)));
+    assert_eq!(leg(&outcome.legs.on_scene), (8_694, Seconds(306.0), Seconds(815.0)));
+    assert_eq!(leg(&outcome.legs.first_dispatch), (5_292, Seconds(103.0), Seconds(238.0)));
+    assert_eq!((outcome.missing_on_scene, outcome.busy_max), (1_716, 68));
+    // The city kept all of them apart: what is joined by itself is rare, all near ones of one type are found, few others.
+    assert!(counts.merged <= 10, "{}", counts.merged);
+    assert_eq!(counts.merged + counts.suggested, 236);
+
+    let again = replay(&mapping, &text, false).2;
+    assert!(decisions == again, "the same history twice gives the same bytes");
+}
+
+#[test]
+fn london_first_picks_are_as_good_as_the_straight_line() {
+    let Some(text) = data("london-fire/lfb-attendance-2024-01.csv") else { return };
+    let (tally, outcome, _) = replay(&shipped("london-fire.toml"), &text, true);
+    assert_eq!((tally.counts.reports, tally.counts.unaccounted), (321, 0));
+    assert!(outcome.refused.is_empty(), "{:?}", outcome.refused);
+    let choices = outcome.decide.unwrap();
+    assert_eq!((choices.compared, choices.nearest_agreed), (321, 221));
+    assert!(choices.agreed >= 221, "{}", choices.agreed);
+    assert_eq!(choices.differences.len() as u64, 321 - choices.agreed);
+    assert!(choices.differences.iter().all(|d| d.runner_up.is_some() && d.difference_s.is_some()));
+}
+
+#[test]
+fn odd_rows_go_through_the_engine_and_are_all_accounted_for() {
+    let text = "row,no,day,call,code,at,unit,sent,there,back\n\
+        1,A,2021-03-27,23:58:00,Fire - Primary Fire,POINT (-0.1 51.5),Pump 1,23:59:00,00:04:00,00:40:00\n\
+        2,A,2021-03-27,23:58:00,Fire - Primary Fire,POINT (-0.1 51.5),Pump-1,23:59:00,00:04:00,\n\
+        3,B,2021-03-27,23:58:30,,,Pump 1,00:05:00,,00:10:00\n\
+        4,C,2021-03-28,03:00:00,never seen,POINT (2 48),P3,03:01:00,03:10:00,03:05:00\n\
+        5,D,2021-03-28,03:00:00,Flood,POINT (-0.1 51.5),,,,\n\
+        6,E,tomorrow,03:00:00,Flood,POINT (-0.1 51.5),,,,\n";
+    let (tally, outcome, _) = replay(&with_columns(ODD_COLUMNS, ODD_TIMES), text.as_bytes(), false);
+    let counts = &tally.counts;
+    assert_eq!((counts.reports, counts.incidents, counts.orders, counts.unaccounted), (4, 4, 4, 0));
+    assert_eq!((outcome.placeless, outcome.outside), (1, 1), "without a place, and far away: neither is refused");
+    assert!(outcome.refused.is_empty(), "{:?}", outcome.refused);
+    assert_eq!((outcome.legs.on_scene.count, outcome.missing_on_scene), (3, 1));
+    assert_eq!(outcome.busy_max, 2, "`Pump 1` and `Pump-1` are two units, and P3 is sent after both are free");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use toml::{Table, Value};
 use super::history::{History, Recorded};
 use super::mapping::{CategoryShape, Mapping, MappingError};
 use crate::model::{CategoryId, Position, ReportSeverity, Severity};
-use crate::playbook::Playbook;
+use crate::playbook::{Area, Playbook};
 
 /// The words of CAP that a rule may ask for, with what they mean here. `Unknown` is left to the category.
 const SEVERITIES: [(ReportSeverity, &str, Option<Severity>); 5] = [
@@ -47,7 +47,8 @@ impl<'m> Codes<'m> {
                 let room = taken.len() < mapping.file.codes_max;
                 let name = if room { slug(code.as_deref().unwrap_or("none")) } else { "more".into() };
                 // Two codes that read alike as names stay two.
-                let names = std::iter::once(name.clone()).chain((2..).map(|n| format!("{name}-{n}")));
+                let name = short(&name, NAME_BYTES_MAX.saturating_sub(shape.id.as_str().len() + 2));
+                let names = std::iter::once(name.to_owned()).chain((2_u32..).map(|n| format!("{name}-{n}")));
                 let ids = names.map(|name| CategoryId::from(shape.id.as_str().replace("{code}", &name)));
                 let mut ids = ids.filter(|id| !room || !taken.contains(id));
                 id = ids.next().unwrap_or(id);
@@ -96,6 +97,14 @@ fn category_of<'m>(mapping: &'m Mapping, code: Option<&str>) -> (usize, &'m Cate
     best.map(|(_, at, shape)| (at, shape)).expect("the last category takes `*`")
 }
 
+/// The most bytes of a name in a playbook.
+pub(super) const NAME_BYTES_MAX: usize = 64;
+
+/// The text, cut to so many bytes.
+pub(super) fn short(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
 /// A name for ids: letters and digits in lower case, everything else a hyphen.
 fn slug(text: &str) -> String {
     let hyphened = text.chars().map(|c| if c.is_alphanumeric() { c } else { '-' });
@@ -108,10 +117,16 @@ fn slug(text: &str) -> String {
 ///
 /// # Errors
 /// When the mapping's own part is no TOML that can be written.
-pub fn files(mapping: &Mapping, history: &History, codes: &Codes<'_>) -> Result<Vec<(String, String)>, MappingError> {
+pub fn files(
+    mapping: &Mapping,
+    history: &History,
+    codes: &Codes<'_>,
+    set: &str,
+) -> Result<Vec<(String, String)>, MappingError> {
     let name = format!("{} (with its mapping)", mapping.history.name);
     let wrong = |reason: String| MappingError { file: name.clone(), reason };
     let mut book = mapping.city.clone();
+    keep_set(&mut book, set);
     for (key, entries) in [
         ("post", posts(mapping, history)),
         ("domain", names(codes, 1)),
@@ -135,11 +150,23 @@ pub fn files(mapping: &Mapping, history: &History, codes: &Codes<'_>) -> Result<
 /// # Errors
 /// When the loader finds a fault, with all it found.
 pub fn load(mapping: &Mapping, history: &History, codes: &Codes<'_>, set: &str) -> Result<Playbook, MappingError> {
-    let files = files(mapping, history, codes)?;
+    let files = files(mapping, history, codes, set)?;
     Playbook::load_set(&files, Some(set)).map_err(|problems| MappingError {
         file: mapping.history.name.to_string(),
         reason: problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
     })
+}
+
+/// Leaves out the plans of other sets and the linkages that only those need: a history whose units could not serve them
+/// is no worse for it.
+fn keep_set(book: &mut Table, set: &str) {
+    let word = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
+    let Some(Value::Array(plans)) = book.get_mut("plan") else { return };
+    plans.retain(|plan| word(plan, "set").is_none_or(|s| s == set || s == "general"));
+    let needed: BTreeSet<String> = plans.iter().filter_map(|plan| word(plan, "linkage")).collect();
+    if let Some(Value::Array(linkages)) = book.get_mut("linkage") {
+        linkages.retain(|linkage| word(linkage, "id").is_none_or(|id| needed.contains(&id)));
+    }
 }
 
 fn text(text: impl std::fmt::Display) -> Value {
@@ -155,20 +182,20 @@ fn point(at: Position) -> Value {
 }
 
 fn posts(mapping: &Mapping, history: &History) -> Vec<Table> {
+    let centre = reach(mapping).map(|(centre, _)| centre);
     let post = |(id, unit): (&crate::model::PostId, &super::history::UnitSeen)| {
-        let base = unit.base.or_else(|| centre(mapping))?;
-        let (kind, area) = (text(unit.kind), text(&mapping.history.area));
-        Some(table([("id", text(id)), ("kind", kind), ("area", area), ("base", point(base))]))
+        let (kind, name, area) = (text(unit.kind), text(&unit.name), text(&mapping.history.area));
+        let base = point(unit.base.or(centre)?);
+        Some(table([("id", text(id)), ("kind", kind), ("name", name), ("area", area), ("base", base)]))
     };
     history.units.iter().filter_map(post).collect()
 }
 
-/// The centre of the area that units belong to.
-fn centre(mapping: &Mapping) -> Option<Position> {
-    let areas = mapping.city.get("area")?.as_array()?;
-    let area = areas.iter().find(|a| a.get("id").and_then(Value::as_str) == Some(mapping.history.area.as_str()))?;
-    let [lon, lat] = area.get("centre")?.as_array()?.as_slice() else { return None };
-    Some(Position { lon: lon.as_float()?, lat: lat.as_float()? })
+/// The area that units belong to: its centre and how far it reaches, in metres.
+pub(super) fn reach(mapping: &Mapping) -> Option<(Position, f64)> {
+    let areas: Vec<Area> = mapping.city.get("area")?.clone().try_into().ok()?;
+    let area = areas.into_iter().find(|area| area.id == mapping.history.area)?;
+    Some((area.centre, area.reach_m))
 }
 
 /// The domains (one part) or classes (two parts) that the categories stand in.
@@ -205,31 +232,35 @@ fn items(codes: &Codes<'_>) -> Vec<Table> {
     codes.categories().into_iter().map(item).collect()
 }
 
-/// One rule for each category and severity that occurs, worst first, and the default.
+/// One rule for each category and severity that occurs, worst first, and the default, which none of them leaves anything.
 fn rules(mapping: &Mapping, history: &History, codes: &Codes<'_>) -> Vec<Table> {
     let met = history.incidents.iter().filter_map(|i| Some((codes.category(i)?, i.severity)));
     let met: BTreeSet<_> = met.map(|(id, severity)| (id, severity.unwrap_or(ReportSeverity::Unknown))).collect();
     let shapes = codes.categories();
     let plan = || text(&mapping.history.plan);
-    let rule = |(id, said): (&CategoryId, ReportSeverity)| {
+    let rule = |(n, (id, said)): (usize, (&CategoryId, ReportSeverity))| {
         let (_, word, severity) = SEVERITIES[said as usize];
         let severity = severity.unwrap_or(shapes[id].severity);
         let when =
             table([("code", Value::Array(vec![text(format!("{id}:"))])), ("severity", Value::Array(vec![text(word)]))]);
-        let name = text(format!("{id}.{word}"));
-        let rule = [("id", name), ("when", Value::Table(when)), ("category", text(id)), ("severity", text(severity))];
-        let mut rule = table(rule);
-        rule.insert("plan".into(), plan());
+        let leaf = id.as_str().rsplit('/').next().unwrap_or_default();
+        let name = text(format!("{}.{}.{word}", n + 1, short(leaf, NAME_BYTES_MAX - 24)));
+        let rule = table([
+            ("id", name),
+            ("when", Value::Table(when)),
+            ("category", text(id)),
+            ("severity", text(severity)),
+            ("plan", plan()),
+        ]);
         (severity, rule)
     };
-    let mut rules: Vec<_> = met.into_iter().map(rule).collect();
+    let mut rules: Vec<_> = met.into_iter().enumerate().map(rule).collect();
     rules.sort_by_key(|(severity, _)| *severity);
     let mut rules: Vec<Table> = rules.into_iter().map(|(_, rule)| rule).collect();
-    if let Some((id, shape)) = shapes.iter().next_back() {
-        let default =
-            [("id", text("default")), ("category", text(id)), ("severity", text(shape.severity)), ("plan", plan())];
-        rules.push(table(default));
-    }
+    let mut default = rules.last().cloned().unwrap_or_default();
+    default.remove("when");
+    default.insert("id".into(), text("default"));
+    rules.push(default);
     rules
 }
 

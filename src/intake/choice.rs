@@ -71,8 +71,11 @@ impl Free {
         Self { bases, bound: BTreeMap::new() }
     }
 
-    /// Binds a post to an assignment; whether it was free before.
+    /// Binds a post to an assignment; whether it was free before and no longer is.
     pub(super) fn bind(&mut self, sent: &Sent) -> bool {
+        if !sent.binds {
+            return false;
+        }
         let tasks = self.bound.entry(sent.unit.clone()).or_default();
         let was_free = tasks.is_empty();
         tasks.insert((sent.row.clone(), sent.line));

@@ -7,12 +7,13 @@
 //! second in the order of procedure. Nothing is ever dropped here. An act recorded before the one it follows is told at
 //! the instant of that one, with its own time beside it, as a post does that was in a dead spot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use smol_str::SmolStr;
 
+use super::book::{self, NAME_BYTES_MAX, short};
 use super::mapping::Mapping;
-use super::rows::{Notes, Record, Table};
+use super::rows::{Assignment, Notes, Record, Table};
 use crate::model::{Act, EventId, Kind, Position, PostId, ReportSeverity, Timestamp};
 
 /// What a table says happened.
@@ -61,6 +62,8 @@ pub struct Sent {
     /// When; never before receipt.
     pub at: Timestamp,
     sequence: u32,
+    /// Whether the unit can be sent nowhere else meanwhile.
+    pub binds: bool,
     /// When each act was told, and when it was done if the record has it earlier.
     pub acts: Vec<(Act, Timestamp, Option<Timestamp>)>,
 }
@@ -68,12 +71,16 @@ pub struct Sent {
 /// What is known of a unit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitSeen {
+    /// Its name in the record; its post's id is made of it.
+    pub name: SmolStr,
     /// Its kind of post.
     pub kind: Kind,
     /// Its base where the file names it, else the middle of the places it was sent to.
     pub base: Option<Position>,
     /// Assignments.
     pub sent: u32,
+    /// The first line that names it.
+    pub line: u64,
 }
 
 /// Something that is fed to the engine.
@@ -120,21 +127,23 @@ impl History {
     #[must_use]
     pub fn of(mapping: &Mapping, table: &Table) -> Self {
         let mut history = Self::default();
+        let signs = call_signs(table);
         let mut by_id: BTreeMap<&SmolStr, Vec<&Record>> = BTreeMap::new();
         for record in &table.records {
             by_id.entry(&record.incident).or_default().push(record);
         }
         for (id, records) in by_id {
-            let incident = history.incident(id, &records);
+            let incident = history.incident(id, &records, &signs);
             history.incidents.push(incident);
         }
         history.incidents.sort_by(|a, b| (a.received, &a.id).cmp(&(b.received, &b.id)));
-        history.units = units(&history.incidents, table);
+        history.units = units(&history.incidents, table, &signs);
+        history.keep_within_reach(mapping);
         history.happenings = happenings(&history.incidents, mapping);
         history
     }
 
-    fn incident(&mut self, id: &SmolStr, records: &[&Record]) -> Recorded {
+    fn incident(&mut self, id: &SmolStr, records: &[&Record], signs: &CallSigns<'_>) -> Recorded {
         let received = records.iter().map(|r| r.received).min().expect("an incident has a row");
         let agree = |same: fn(&Record, &Record) -> bool| records.iter().all(|r| same(r, records[0]));
         for (what, same) in [
@@ -148,7 +157,7 @@ impl History {
         }
         let mut sent: Vec<Sent> = Vec::new();
         for record in records {
-            sent.extend(record.assignments.iter().map(|a| self.sent(record, a, received)));
+            sent.extend(record.assignments.iter().map(|a| self.sent(record, a, received, signs)));
         }
         sent.sort_by_key(|s| (s.at, s.sequence, s.line));
         Recorded {
@@ -163,7 +172,18 @@ impl History {
         }
     }
 
-    fn sent(&mut self, record: &Record, assignment: &super::rows::Assignment, received: Timestamp) -> Sent {
+    /// A unit whose base lies outside its area stands at the area's centre: a post belongs to where its area is.
+    fn keep_within_reach(&mut self, mapping: &Mapping) {
+        let Some((centre, reach_m)) = book::reach(mapping) else { return };
+        for unit in self.units.values_mut() {
+            if unit.base.is_some_and(|base| base.distance_m(centre) > reach_m) {
+                unit.base = None;
+                self.notes.add("unit-whose-base-lies-outside-the-area-and-is-taken-as-its-centre", unit.line);
+            }
+        }
+    }
+
+    fn sent(&mut self, record: &Record, assignment: &Assignment, received: Timestamp, signs: &CallSigns<'_>) -> Sent {
         if assignment.dispatched < received {
             self.notes.add("unit-sent-before-receipt", record.line);
         }
@@ -174,17 +194,42 @@ impl History {
             (act, told, (done < told).then_some(done))
         });
         let acts = acts.collect();
-        let (unit, sequence) = (assignment.unit.as_str().into(), assignment.sequence);
-        Sent { row: record.row.clone(), line: record.line, unit, at, sequence, acts }
+        let (unit, sequence) = (signs[&assignment.unit].clone(), assignment.sequence);
+        Sent { row: record.row.clone(), line: record.line, unit, at, sequence, binds: assignment.binds, acts }
     }
 }
 
+type CallSigns<'t> = BTreeMap<&'t SmolStr, PostId>;
+
+/// A call sign for each unit: its name without spaces. Two names that come out alike stay two.
+fn call_signs(table: &Table) -> CallSigns<'_> {
+    let names: BTreeSet<&SmolStr> = table.records.iter().flat_map(|r| &r.assignments).map(|a| &a.unit).collect();
+    let mut taken: BTreeSet<PostId> = BTreeSet::new();
+    let sign = |name: &SmolStr, taken: &BTreeSet<PostId>| {
+        let joined: String = name.split(|c: char| c.is_whitespace() || c.is_control()).collect::<Vec<_>>().join("-");
+        let joined = short(&joined, NAME_BYTES_MAX - 8);
+        let signs = std::iter::once(joined.to_owned()).chain((2_u32..).map(|n| format!("{joined}-{n}")));
+        signs.map(PostId::from).find(|sign| !taken.contains(sign)).unwrap_or_default()
+    };
+    let mut signs = BTreeMap::new();
+    // A name that is a call sign already keeps it, whatever another one becomes.
+    let (whole, other): (Vec<_>, Vec<_>) = names.into_iter().partition(|name| !name.contains(char::is_whitespace));
+    for name in whole.into_iter().chain(other) {
+        let sign = sign(name, &taken);
+        taken.insert(sign.clone());
+        signs.insert(name, sign);
+    }
+    signs
+}
+
 /// Every unit, with its kind as first said and its base as said, else the middle of the places it went to.
-fn units(incidents: &[Recorded], table: &Table) -> BTreeMap<PostId, UnitSeen> {
+fn units(incidents: &[Recorded], table: &Table, signs: &CallSigns<'_>) -> BTreeMap<PostId, UnitSeen> {
     let mut units: BTreeMap<PostId, UnitSeen> = BTreeMap::new();
-    for assignment in table.records.iter().flat_map(|r| &r.assignments) {
-        let unit = units.entry(assignment.unit.as_str().into());
-        let unit = unit.or_insert(UnitSeen { kind: assignment.kind, base: assignment.base, sent: 0 });
+    let all = table.records.iter().flat_map(|r| r.assignments.iter().map(|a| (r.line, a)));
+    for (line, assignment) in all {
+        let Assignment { kind, base, unit: name, .. } = assignment;
+        let unit = units.entry(signs[name].clone());
+        let unit = unit.or_insert(UnitSeen { name: name.clone(), kind: *kind, base: *base, sent: 0, line });
         unit.base = unit.base.or(assignment.base);
         unit.sent += 1;
     }

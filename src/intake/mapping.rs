@@ -41,8 +41,8 @@ pub struct Mapping {
     /// Which codes mean what; the first that fits.
     #[serde(rename = "category")]
     pub categories: Vec<CategoryShape>,
-    /// The rest of the playbook, as it would stand in a playbook's files. Its plans come in two sets: `recorded`, whose
-    /// linkage asks for nobody, and `decide`, whose linkage picks.
+    /// The rest of the playbook, as it would stand in a playbook's files. Its plans come in two sets: `recorded`, by
+    /// hand, and `decide`, whose linkage picks.
     pub city: toml::Table,
 }
 
@@ -179,6 +179,9 @@ pub struct AssignmentShape {
     /// The place among the units sent at the same instant.
     #[serde(default)]
     pub sequence: Option<Field>,
+    /// False for a unit that stands for several, such as a station: sent once, it can be sent again.
+    #[serde(default = "yes")]
+    pub binds: bool,
     /// When it was ordered.
     pub dispatched: Time,
     /// What it did.
@@ -476,6 +479,9 @@ pub(super) fn point(text: &str, lon_first: bool) -> Option<Position> {
     Some(Position { lon, lat }).filter(|p| p.is_valid())
 }
 
+fn yes() -> bool {
+    true
+}
 fn default_seat() -> SmolStr {
     "command/record".into()
 }

@@ -1,7 +1,7 @@
 //! A history through the engine.
 //!
 //! *As recorded*: every report is received at its instant, every row is an operator's order to a named post and that post's
-//! acts, and the incident is closed when the record ends. The plan's linkage asks for nobody, so no choice is ours;
+//! acts, and the incident is closed when the record ends. Its plan is by hand, so no choice is ours;
 //! marks, matching, queues and states are the engine's own work, and every figure is read from its timeline, never from
 //! the file.
 //!

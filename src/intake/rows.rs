@@ -50,6 +50,8 @@ pub struct Assignment {
     pub base: Option<Position>,
     /// The place among those sent at the same instant.
     pub sequence: u32,
+    /// Whether it can be sent nowhere else meanwhile.
+    pub binds: bool,
     /// When.
     pub dispatched: Timestamp,
     /// What it did, in the order of procedure.
@@ -347,7 +349,7 @@ impl Row<'_, '_> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to its range")]
         let sequence = sequence.map_or(u32::MAX, |n| n.clamp(0.0, f64::from(u32::MAX)) as u32);
         let kind = shape.kind.as_ref().and_then(|f| self.word(f, table)).unwrap_or(shape.kind_else);
-        Some(Assignment { unit: unit.into(), kind, base, sequence, dispatched, acts })
+        Some(Assignment { unit: unit.into(), kind, base, sequence, binds: shape.binds, dispatched, acts })
     }
 
     /// A field whose values are words of ours, such as a kind of post.

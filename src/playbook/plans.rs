@@ -32,7 +32,11 @@ pub struct Plan {
     /// Mediation cases: no post, no all-call; `linkage` must be absent.
     #[serde(default)]
     pub mediation: bool,
-    /// Which posts are asked for. Every plan but a mediation plan needs one.
+    /// Every order is given by a person, or was by a record that is replayed: the plan picks nobody; `linkage` must be
+    /// absent.
+    #[serde(default)]
+    pub by_hand: bool,
+    /// Which posts are asked for. Every plan needs one but a mediation plan and one by hand.
     #[serde(default)]
     pub linkage: Option<LinkageId>,
     /// The needs of the linkage, put in when the playbook is compiled; refused in its text. They travel with the plan into

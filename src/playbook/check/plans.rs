@@ -31,6 +31,11 @@ fn check_plan(plan: &Entry<Plan>, known: &Known<'_>, problems: &mut Problems) {
     match &plan.linkage {
         // A mediation plan may have none; that it has one is noted below.
         _ if plan.mediation => {}
+        Some(_) if plan.by_hand => {
+            let what = format!("{who} is by hand and has a `linkage`, which would pick");
+            problems.at(plan, &["linkage".into()], what);
+        }
+        None if plan.by_hand => {}
         Some(linkage) => known.refer(problems, (plan, &["linkage".into()]), &who, ("linkage", linkage.as_str())),
         None => _ = problems.at(plan, &[], format!("{who} has no `linkage`, so it would order nobody")),
     }
@@ -47,8 +52,24 @@ fn check_plan(plan: &Entry<Plan>, known: &Known<'_>, problems: &mut Problems) {
     if plan.mediation {
         check_mediation(plan, &who, problems);
     }
+    if plan.by_hand {
+        check_by_hand(plan, &who, problems);
+    }
     if plan.verify_first {
         check_verification(plan, &who, problems);
+    }
+}
+
+/// Where a person gives every order, no miss may give one.
+fn check_by_hand(plan: &Entry<Plan>, who: &str, problems: &mut Problems) {
+    if plan.mediation {
+        problems.at(plan, &["by_hand".into()], format!("{who} is by hand, but mediation orders nobody at all"));
+    }
+    for (i, mark) in plan.marks.iter().enumerate() {
+        for on_miss in mark.on_miss.iter().filter(|m| matches!(m, OnMiss::NextPost | OnMiss::NextEchelon)) {
+            let what = format!("{who} is by hand, but answers a miss of `{}` with `{on_miss}`", mark.name);
+            problems.at(plan, &["mark".into(), i.into(), "on_miss".into()], what);
+        }
     }
 }
 

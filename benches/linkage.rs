@@ -8,6 +8,15 @@
 //! * `rare`: each need asks for a capability that one post in a hundred has, so that the search goes far.
 //! * `nobody`: for a capability that no post has, so that every post is looked at and counted.
 
+#![allow(
+    missing_docs,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::similar_names,
+    reason = "a bench: small numbers, generated functions"
+)]
+
 #[path = "../tests/linkage/world.rs"]
 #[allow(dead_code)]
 mod world;

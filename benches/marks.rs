@@ -4,6 +4,8 @@
 //! * `insert-pop`: a mark is set and the earliest fires.
 //! * `next`: the shell asks when to wake up.
 
+#![allow(missing_docs, reason = "the functions that criterion generates")]
+
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};

@@ -10,6 +10,14 @@
 //!
 //! The figures are read in place from `../shared/data/dispatch-dev/london-fire`, and the test says so when they are not there.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::unreadable_literal,
+    reason = "a test: small numbers, and a panic is its way to fail"
+)]
+
 #[path = "linkage/world.rs"]
 #[allow(dead_code, reason = "shared with the other tests of linkage")]
 mod world;
@@ -37,13 +45,11 @@ struct Attendance {
 
 fn file(name: &str) -> Option<String> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/dispatch-dev/london-fire").join(name);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Some(text),
-        Err(_) => {
-            eprintln!("SKIPPED: {} missing", path.display());
-            None
-        }
+    let text = std::fs::read_to_string(&path).ok();
+    if text.is_none() {
+        eprintln!("SKIPPED: {} missing", path.display());
     }
+    text
 }
 
 /// Rows of a table whose fields hold neither quotes nor line breaks, by the names of its header.

@@ -1,5 +1,15 @@
 //! Linkage from outside: the real choice against a plain reference on random cities, and what it must never do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    clippy::too_many_lines,
+    reason = "a test: small numbers, and a panic is its way to fail"
+)]
+
 mod cases;
 mod reference;
 mod world;

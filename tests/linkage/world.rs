@@ -28,8 +28,7 @@ fn strip() -> Playbook {
         let path = entry.expect("a readable folder").path();
         (path.display().to_string(), std::fs::read_to_string(&path).expect("a readable file"))
     });
-    let toml: Vec<_> = files.filter(|(name, _)| name.ends_with(".toml")).collect();
-    let mut playbook = Playbook::load(&toml).expect("the shipped playbook loads");
+    let mut playbook = Playbook::load(&files.collect::<Vec<_>>()).expect("the shipped playbook loads");
     playbook.areas = Areas::default();
     playbook.posts.clear();
     playbook.teams.clear();

@@ -60,10 +60,16 @@ async fn read(kind: EventType, app: &App, request: Request) -> Result<Taken, Pro
             .hint("send content-type: application/json"));
     }
     let max = app.options.body_bytes_max.get();
-    let bytes = axum::body::to_bytes(body, max).await.map_err(|_| {
+    let too_large = || {
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("the body is larger than {max} bytes"))
             .hint("send fewer events at once")
-    })?;
+    };
+    // What says beforehand that it is too large is not waited for.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > max as u64) {
+        return Err(too_large());
+    }
+    let bytes = axum::body::to_bytes(body, max).await.map_err(|_| too_large())?;
     let received = app.handle.now();
     let limits = &app.limits;
     let check = |decoded: Result<Decoded, Rejection>| fits(kind, decoded.map_err(Problem::from));

@@ -6,6 +6,7 @@
 //! is printed with its causes and becomes exit code 2.
 
 pub mod check;
+pub mod demo;
 pub mod explain;
 pub mod replay;
 pub mod run;
@@ -30,6 +31,8 @@ pub struct Cli {
 pub enum Command {
     /// Take reports, order posts, watch the marks: until told to stop.
     Run(run::Args),
+    /// A seeded day of a city through the real service, shown live.
+    Demo(demo::Args),
     /// Check a playbook: what it holds, or everything that is wrong with it.
     Check(check::Args),
     /// Explain a report: its class, posts and marks, and why.
@@ -44,6 +47,7 @@ impl Command {
     fn run(self) -> anyhow::Result<ExitCode> {
         match self {
             Self::Run(args) => run::run(args),
+            Self::Demo(args) => demo::run(&args),
             Self::Check(args) => check::run(&args),
             Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),

@@ -45,11 +45,19 @@ impl Server {
     /// # Errors
     /// When the address, the playbook, the journal or the webhook cannot be used.
     pub async fn start(config: Config) -> anyhow::Result<Self> {
+        Self::start_at(config, Clock::wall()).await
+    }
+
+    /// Starts everything on a clock of the caller's: a rehearsal drives it, or lets it run faster.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn start_at(config: Config, clock: Clock) -> anyhow::Result<Self> {
         // The address first: it is the most likely thing to be wrong, and costs nothing to give back.
         let listener = http::bind(config.http.listen).await?;
         let address = listener.local_addr()?;
         let metrics = Arc::new(Metrics::new());
-        let opened = open(&config, &metrics)?;
+        let opened = open(&config, &metrics, clock)?;
         let handle = opened.handle();
         let steps = handle.subscribe();
         let board = Arc::new(Board::new(config.board.clone(), Some(config.journal.file())));
@@ -124,10 +132,9 @@ impl Server {
 }
 
 /// The playbook, the journal, and the state read back.
-fn open(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Opened> {
+fn open(config: &Config, metrics: &Arc<Metrics>, clock: Clock) -> anyhow::Result<Opened> {
     let set = Some(config.playbook.set.as_str()).filter(|set| !set.is_empty());
     let playbook = Arc::new(playbook::load_dir(&config.playbook.dir, set)?);
-    let clock = Clock::wall();
     let journal = Sqlite::open(&config.journal, &playbook.head.command_area, clock.now())?;
     let setup = Setup {
         options: config.runtime.clone(),

@@ -9,9 +9,7 @@ use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
 use crate::engine::{Actor, AgencyMessage, Call, Callee, Effect, Entry, Notice, OrderMessage};
-use crate::model::{
-    AreaCode, AreaId, Classification, Desk, Event, IncidentId, OrderId, OrderState, Place, Spot, Timestamp,
-};
+use crate::model::{Classification, Event, Place, Spot, Timestamp};
 
 /// Where an effect stands in the journal, as one number that grows.
 #[must_use]
@@ -27,41 +25,6 @@ pub fn unrev(rev: u64) -> (u64, u64) {
 }
 
 const WIDTH: u64 = 1 << 16;
-
-/// One message, ready to be sent, with all that a filter or a channel asks about it.
-#[derive(Clone, Debug)]
-pub struct Message {
-    /// See [`rev`].
-    pub rev: u64,
-    /// The step it is of.
-    pub step: u64,
-    /// Of which type.
-    pub kind: Kind,
-    /// What it is about; a later message with the same key replaces it.
-    pub key: SmolStr,
-    /// When it was decided.
-    pub at: Timestamp,
-    /// The incident.
-    pub incident: Option<IncidentId>,
-    /// The post or team it is for, or speaks of.
-    pub post: Option<SmolStr>,
-    /// The desk it is for.
-    pub desk: Option<Desk>,
-    /// Where the incident is.
-    pub area: Option<AreaId>,
-    /// Where the incident is.
-    pub county: Option<AreaCode>,
-    /// The order, where it is one.
-    pub order: Option<OrderId>,
-    /// Delivery is given up then; a recall has no end.
-    pub expires: Option<Timestamp>,
-    /// Passes every limiter.
-    pub bottom_line: bool,
-    /// Exercise or test.
-    pub drill: bool,
-    /// The payload, as JSON.
-    pub data: Box<str>,
-}
 
 /// The types of message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
@@ -79,6 +42,8 @@ pub enum Kind {
     Forward,
     /// What happened.
     Timeline,
+    /// What was not taken at the door. Heard only by whoever asks for it by name.
+    Rejected,
 }
 
 impl Kind {
@@ -92,6 +57,7 @@ impl Kind {
             Self::Agency => "muster.agency",
             Self::Forward => "muster.forward",
             Self::Timeline => "muster.timeline",
+            Self::Rejected => "muster.rejected",
         }
     }
 
@@ -102,89 +68,17 @@ impl Kind {
     }
 }
 
-/// Where an incident is, for what does not say so itself.
-pub type Whereabouts<'a> = &'a dyn Fn(&IncidentId) -> Option<(Option<AreaId>, Option<AreaCode>)>;
-
-/// The message of one effect of an accepted step.
+/// The payload of an effect.
 #[must_use]
-pub fn message(step: u64, index: usize, at: Timestamp, effect: &Effect, whereabouts: Whereabouts<'_>) -> Message {
-    let rev = rev(step, index);
-    let mut m = Message {
-        rev,
-        step,
-        kind: Kind::Timeline,
-        key: SmolStr::default(),
-        at,
-        incident: None,
-        post: None,
-        desk: None,
-        area: None,
-        county: None,
-        order: None,
-        expires: None,
-        bottom_line: false,
-        drill: false,
-        data: Box::default(),
-    };
-    let data = match effect {
-        Effect::Order(o) => {
-            m.kind = Kind::Order;
-            m.key = smol(&o.id);
-            m.incident = Some(o.incident.clone());
-            m.post = Some(smol(&o.post));
-            m.order = Some(o.id.clone());
-            m.expires = (o.state != OrderState::Recalled).then_some(o.expires_at);
-            (m.bottom_line, m.drill) = (o.bottom_line, o.drill);
-            order(o, rev)
-        }
-        Effect::Notice(n) => {
-            m.kind = Kind::Notice;
-            m.key = n.id.clone();
-            m.incident.clone_from(&n.incident);
-            m.desk = Some(n.desk);
-            m.drill = n.drill;
-            notice(n, rev)
-        }
-        Effect::Call(c) => {
-            m.kind = Kind::Call;
-            m.key = call_id(c);
-            m.incident = Some(c.incident.clone());
-            m.post = Some(callee(&c.unit).1);
-            m.expires = (!c.recalled).then_some(c.until);
-            (m.bottom_line, m.drill) = (true, c.drill);
-            call(c, rev)
-        }
-        Effect::Agency(a) => {
-            m.kind = Kind::Agency;
-            m.key = SmolStr::from(format!("{}-{}-{}", a.incident, a.agency, a.reason));
-            m.incident = Some(a.incident.clone());
-            m.drill = a.drill;
-            agency(a, rev)
-        }
-        Effect::Forward(to, event) => {
-            m.kind = Kind::Forward;
-            m.key = SmolStr::from(format!("{}:{}", event.meta.source, event.meta.id));
-            m.bottom_line = true;
-            forward(to.as_str(), event, rev)
-        }
-        Effect::Timeline(e) => {
-            m.key = SmolStr::from(rev.to_string());
-            m.incident.clone_from(&e.incident);
-            m.post = subject_post(e);
-            m.drill = e.drill;
-            m.at = e.at;
-            timeline(e, rev)
-        }
-    };
-    if let Some((area, county)) = m.incident.as_ref().and_then(whereabouts) {
-        (m.area, m.county) = (area, county);
+pub fn payload(effect: &Effect, rev: u64) -> Value {
+    match effect {
+        Effect::Order(o) => order(o, rev),
+        Effect::Notice(n) => notice(n, rev),
+        Effect::Call(c) => call(c, rev),
+        Effect::Agency(a) => agency(a, rev),
+        Effect::Forward(to, event) => forward(to.as_str(), event, rev),
+        Effect::Timeline(e) => timeline(e, rev),
     }
-    m.data = data.to_string().into();
-    m
-}
-
-fn smol(id: &impl std::fmt::Display) -> SmolStr {
-    SmolStr::from(id.to_string())
 }
 
 fn order(o: &OrderMessage, rev: u64) -> Value {
@@ -203,7 +97,9 @@ fn notice(n: &Notice, rev: u64) -> Value {
     }))
 }
 
-fn call_id(c: &Call) -> SmolStr {
+/// The id of a unit's call within an all-call.
+#[must_use]
+pub fn call_id(c: &Call) -> SmolStr {
     SmolStr::from(format!("{}-c{}-{}", c.incident, c.n, callee(&c.unit).1))
 }
 
@@ -215,16 +111,24 @@ fn call(c: &Call, rev: u64) -> Value {
     }))
 }
 
-fn callee(unit: &Callee) -> (&'static str, SmolStr) {
+/// Whether a post or a team is called, and which.
+#[must_use]
+pub fn callee(unit: &Callee) -> (&'static str, SmolStr) {
     match unit {
         Callee::Post(post) => ("post", smol(post)),
         Callee::Team(team) => ("team", smol(team)),
     }
 }
 
+/// The id of what an agency is told.
+#[must_use]
+pub fn agency_id(a: &AgencyMessage) -> SmolStr {
+    SmolStr::from(format!("{}-{}-{}", a.incident, a.agency, a.reason))
+}
+
 fn agency(a: &AgencyMessage, rev: u64) -> Value {
     clean(json!({
-        "id": format!("{}-{}-{}", a.incident, a.agency, a.reason), "rev": rev, "agency": a.agency,
+        "id": agency_id(a), "rev": rev, "agency": a.agency,
         "incident": a.incident, "reason": a.reason, "classification": classification(&a.classification),
         "place": place(&a.place), "at": time(a.at), "drill": a.drill,
     }))
@@ -277,21 +181,6 @@ fn instants(detail: &mut Value, outage: bool) {
     }
 }
 
-/// The post a happening is about, for the stream's filter.
-fn subject_post(e: &Entry) -> Option<SmolStr> {
-    use crate::engine::What;
-    match &e.what {
-        What::Ordered { post, .. }
-        | What::Recalled { post, .. }
-        | What::Expired { post, .. }
-        | What::PreEmpted { post, .. }
-        | What::MovedUp { post, .. }
-        | What::Duty { post, .. } => Some(smol(post)),
-        What::Acted { post, .. } => Some(post.clone()),
-        _ => None,
-    }
-}
-
 /// An instant on the wire.
 #[must_use]
 pub fn time(at: Timestamp) -> String {
@@ -332,4 +221,8 @@ pub fn clean(mut value: Value) -> Value {
         }
     }
     value
+}
+
+fn smol(id: &impl std::fmt::Display) -> SmolStr {
+    SmolStr::from(id.to_string())
 }

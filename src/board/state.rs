@@ -8,11 +8,11 @@ use smol_str::SmolStr;
 use tracing::error;
 
 use super::Line;
-use crate::wire;
 use crate::engine::state::{CallList, Incident, OpenNotice, Order, PostRecord, ReportRecord};
 use crate::engine::{Actor, Document, Effect, Entry, Notice, What};
 use crate::journal::Step;
 use crate::model::{IncidentId, OrderId, Position, PositionFix, PostId, Timestamp};
+use crate::wire;
 
 #[derive(Debug, Default)]
 pub(super) struct State {

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smol_str::SmolStr;
 use tokio::sync::broadcast;
 
-use crate::wire::{Kind, Message};
+use super::message::Message;
 use crate::model::{AreaCode, AreaId, Desk};
+use crate::wire::Kind;
 
 /// What a listener wants to hear. Each given part must hold; an empty part holds for all.
 #[derive(Clone, Debug, Default)]
@@ -34,8 +35,11 @@ impl Filter {
         let any = |wanted: &[SmolStr], has: &[Option<&str>]| {
             wanted.is_empty() || has.iter().flatten().any(|h| wanted.iter().any(|w| w == h))
         };
-        (self.kinds.is_empty() || self.kinds.contains(&m.kind))
-            && any(&self.posts, &[m.post.as_deref()])
+        let kind = match m.kind {
+            Kind::Rejected => self.kinds.contains(&Kind::Rejected),
+            kind => self.kinds.is_empty() || self.kinds.contains(&kind),
+        };
+        kind && any(&self.posts, &[m.post.as_deref()])
             && (self.desks.is_empty() || m.desk.is_some_and(|d| self.desks.contains(&d)))
             && any(&self.areas, &[m.area.as_ref().map(AreaId::as_str), m.county.as_ref().map(AreaCode::as_str)])
     }
@@ -107,6 +111,11 @@ impl Hub {
         inner.ring.push_back(Arc::clone(&message));
         // Nobody listening is no error.
         let _ = self.live.send(message);
+    }
+
+    /// Tells whoever listens now; nobody who comes back hears of it.
+    pub fn mention(&self, message: Message) {
+        let _ = self.live.send(Arc::new(message));
     }
 
     /// Listens, from just after `last` where one is given.

@@ -1,12 +1,13 @@
 //! Delivery: from accepted steps to whoever must hear.
 //!
-//! [`Pump`] reads accepted steps in order: the board folds them, the observer counts them, then each effect becomes one
-//! [`crate::wire::Message`] and goes to the channels: the [`hub::Hub`] (the stream, for whoever listens now) and the
+//! [`Pump`] reads accepted steps in order: the board folds them, telemetry counts them, then each effect becomes one
+//! [`message::Message`] and goes to the channels: the [`hub::Hub`] (the stream, for whoever listens now) and the
 //! [`webhook::Webhook`] (one outside address, with retries). A step is told as *emitted* when each channel that owes
 //! something for it has settled; what was not told yet comes again after a restart, with the same ids and `rev`.
 
 pub mod hub;
 mod ledger;
+pub mod message;
 mod pump;
 pub mod webhook;
 

@@ -13,14 +13,15 @@ use tracing::{error, info, warn};
 
 use super::hub::Hub;
 use super::ledger::Ledger;
+use super::message::{Message, message};
 use super::webhook::{self, Webhook};
-use crate::wire::{self, Message};
 use crate::board::Board;
 use crate::engine::{Delivery, DeliveryOutcome, Input};
 use crate::journal::{self, Restored, Step};
 use crate::model::{OrderId, Timestamp};
 use crate::runtime::{Handle, SubmitError};
 use crate::telemetry::{Metrics, Tally};
+use crate::wire;
 
 /// Steps read back at once.
 const READ_BACK: usize = 1_000;
@@ -30,6 +31,7 @@ pub struct Pump {
     handle: Handle,
     board: Arc<Board>,
     tally: Tally,
+    metrics: Arc<Metrics>,
     hub: Hub,
     webhook: Option<Webhook>,
     back: Arc<Back>,
@@ -56,6 +58,7 @@ impl Pump {
             handle: handle.clone(),
             board: Arc::clone(board),
             tally: Tally::new(Arc::clone(metrics), Arc::clone(board)),
+            metrics: Arc::clone(metrics),
             hub: hub.clone(),
             webhook,
             back,
@@ -98,6 +101,7 @@ impl Pump {
                 Ok(step) => self.step(&step).await,
                 Err(RecvError::Lagged(missed)) => {
                     warn!(missed, "pump.lagged: reading back");
+                    self.metrics.read_backs.inc();
                     self.read_back().await;
                 }
                 Err(RecvError::Closed) => return,
@@ -134,7 +138,7 @@ impl Pump {
         }
     }
 
-    async fn step(&mut self, step: &Step) {
+    async fn step(&mut self, step: &Arc<Step>) {
         if step.number <= self.last {
             return;
         }
@@ -142,10 +146,8 @@ impl Pump {
         self.board.fold(step);
         self.tally.step(step, &self.handle.playbook());
         let whereabouts = |id: &_| self.board.whereabouts(id);
-        let messages = step.effects.iter().enumerate();
-        let messages =
-            messages.map(|(i, effect)| Arc::new(wire::message(step.number, i, step.at, effect, &whereabouts)));
-        let messages: Vec<Arc<Message>> = messages.collect();
+        let ready = |index| Arc::new(message(step, index, &whereabouts));
+        let messages: Vec<Arc<Message>> = (0..step.effects.len()).map(ready).collect();
         let owed = messages.iter().filter(|m| self.webhook.as_ref().is_some_and(|w| w.takes(m.kind))).count();
         let emitted = self.back.ledger.begin(step.number, owed);
         for message in messages {

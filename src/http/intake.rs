@@ -14,6 +14,7 @@ use tracing::info;
 
 use super::{App, Problem};
 use crate::decode::{self, Decoded, EventType, Mode, Rejection, Sender};
+use crate::deliver::message::Message;
 use crate::engine::Answer;
 use crate::model::{Body, Digest, Event, EventId, Lane, SourceId, Timestamp};
 use crate::runtime::Answering;
@@ -246,6 +247,8 @@ fn rejected(app: &App, kind: EventType, problem: &Problem) {
     if kind == EventType::Report {
         app.metrics.reports.with_label_values(&["unknown", "rejected", drill(false)]).inc();
     }
+    let told = Message::rejected(app.handle.now(), &problem.code, problem.field.as_deref(), "http");
+    app.hub.mention(told);
     info!(origin = "http", kind = kind.as_str(), reason = problem.code, field = problem.field, "event.rejected");
 }
 

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::params::Params;
 use super::{App, Problem, views};
 use crate::board::{IncidentQuery, NoticeQuery, OrderQuery};
-use crate::wire;
 use crate::model::{IncidentId, Timestamp};
 use crate::runtime::Phase;
+use crate::wire;
 
 type Told = Result<Json<Value>, Problem>;
 

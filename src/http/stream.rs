@@ -21,13 +21,14 @@ use tracing::info;
 use super::params::Params;
 use super::{App, Problem};
 use crate::deliver::hub::{Filter, Seat};
-use crate::wire::{Message, time};
+use crate::deliver::message::Message;
 use crate::runtime::Handle;
 use crate::telemetry::Metrics;
+use crate::wire::{Kind, time};
 
 /// The desks, for a hint.
 pub const DESKS: &str = "intelligence, command, duty, public-information or supervision";
-const KINDS: &str = "order, notice, call, agency, forward or timeline";
+const KINDS: &str = "order, notice, call, agency, forward, timeline or rejected";
 
 /// Listens.
 pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
@@ -112,7 +113,7 @@ impl Listener {
                 biased;
                 message = self.live.recv() => match message {
                     Ok(message) => {
-                        self.rev = message.rev;
+                        self.rev = self.rev.max(message.rev);
                         if self.filter.wants(&message) {
                             return Some(of(&message));
                         }
@@ -136,7 +137,11 @@ impl Listener {
 }
 
 fn of(message: &Message) -> Event {
-    event(message.kind.as_type(), message.rev, &message.data)
+    match message.kind {
+        // No `rev`, no id: the listener's place stays where it is.
+        Kind::Rejected => Event::default().event(message.kind.as_type()).data(message.data()),
+        kind => event(kind.as_type(), message.rev, message.data()),
+    }
 }
 
 fn resync(rev: u64, reason: &str) -> Event {

@@ -4,11 +4,11 @@
 use serde_json::{Value, json};
 
 use crate::board::{Chapter, MarkLine, NoticeLine, Unit};
-use crate::wire::{classification, clean, place, time};
 use crate::engine::state::{AllCall, Called, Incident, Order, ReportRecord};
 use crate::engine::{Actor, Callee, Duty};
 use crate::model::{MarkName, Timestamp};
 use crate::playbook::{Playbook, Scope};
+use crate::wire::{classification, clean, place, time};
 
 /// An incident in a list.
 pub fn incident(i: &Incident) -> Value {

@@ -48,6 +48,8 @@ pub struct Metrics {
     pub stream_clients: IntGauge,
     /// Clients of the stream that were too slow and were told to read anew.
     pub stream_dropped: IntCounter,
+    /// Times the board and the channels fell behind the shard and read back from the journal.
+    pub read_backs: IntCounter,
     /// The number of the last accepted step.
     pub step: IntGauge,
     /// The instant of the last accepted step, in seconds since 1970.
@@ -107,6 +109,7 @@ impl Metrics {
             deliveries: r.counters("muster_deliveries_total", "Attempts at a channel", &["channel", "outcome"]),
             stream_clients: r.gauge("muster_stream_clients", "Clients of the stream"),
             stream_dropped: r.counter("muster_stream_dropped_total", "Slow clients told to read anew"),
+            read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),
             step: r.gauge("muster_step", "Number of the last accepted step"),
             step_at: r.float("muster_step_timestamp_seconds", "Instant of the last accepted step"),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),

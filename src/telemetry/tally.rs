@@ -97,6 +97,11 @@ impl Tally {
         let kind = playbook.source(source).map_or("unregistered", |s| s.kind.as_str());
         self.metrics.reports.with_label_values(&[kind, outcome, drill(entry.drill)]).inc();
         let incident = entry.incident.as_ref().map(display);
+        // A flood must not become a flood of lines.
+        if matches!(outcome, "joined" | "folded" | "repeat") {
+            debug!(incident, source_kind = kind, drill = entry.drill, "report.{outcome}: {}", entry.what);
+            return;
+        }
         info!(incident, source_kind = kind, drill = entry.drill, "report.{outcome}: {}", entry.what);
     }
 

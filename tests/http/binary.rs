@@ -1,10 +1,12 @@
 //! `muster run` as a person starts it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::kit::{client, playbook, told};
+use crate::kit::{client, playbook, told, until};
+use crate::webhook::Outside;
 
 fn muster(folder: &std::path::Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
@@ -99,4 +101,36 @@ fn a_second_process_on_the_same_folder_is_refused_and_told_who_holds_it() {
     assert!(said.contains("in use"), "{said}");
     let (code, said) = end(first);
     assert_eq!(code, Some(0), "{said}");
+}
+
+/// What was accepted but had not left the house when the process was killed is told after the next start, with the same
+/// ids; what was told is not lost either.
+#[tokio::test]
+async fn after_a_kill_what_was_not_delivered_is_told_again_with_the_same_ids() {
+    let outside = Outside { always: Some(503), ..Outside::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let hook = format!("http://{}/hook", outside.listen().await);
+    let mut child = muster(folder.path()).env("MUSTER_WEBHOOK_URL", &hook).stderr(Stdio::null()).spawn().unwrap();
+    let base = address(&mut child);
+    let fire = crate::kit::report("k1", crate::kit::FIRE).to_string();
+    let report = client().post(format!("{base}/v1/reports")).header("content-type", "application/cloudevents+json");
+    let (status, answer) = told(report.body(fire).send().await.unwrap()).await;
+    assert_eq!(status.as_u16(), 202, "{answer}");
+    let orders = answer["orders"].as_array().unwrap();
+    until("each was tried once", async || outside.of("muster.order").len() >= orders.len()).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let tried: BTreeSet<String> = outside.of("muster.order").iter().map(|e| e["id"].to_string()).collect();
+
+    let after = Outside::default();
+    let hook = format!("http://{}/hook", after.listen().await);
+    let mut child = muster(folder.path()).env("MUSTER_WEBHOOK_URL", &hook).stderr(Stdio::null()).spawn().unwrap();
+    address(&mut child);
+    let ids = || -> BTreeSet<String> { after.of("muster.order").iter().map(|e| e["id"].to_string()).collect() };
+    until("all are told again", async || ids().is_superset(&tried)).await;
+    for order in orders {
+        assert!(after.of("muster.order").iter().any(|e| e["data"]["id"] == *order), "{order}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
 }

@@ -40,7 +40,7 @@ impl Ear {
                 let field =
                     |name: &str| event.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().to_owned();
                 let data = serde_json::from_str(&field("data: ")).unwrap();
-                let heard = Heard { event: field("event: "), id: field("id: ").parse().unwrap(), data };
+                let heard = Heard { event: field("event: "), id: field("id: ").parse().unwrap_or_default(), data };
                 self.buffer = String::from(rest);
                 return Some(heard);
             }
@@ -173,4 +173,53 @@ async fn listeners_are_bounded() {
         kit.client.get(format!("{}/v1/stream", kit.base)).send().await.unwrap().status() == StatusCode::OK
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_board_that_fell_behind_reads_back_and_nobody_misses_a_message() {
+    // So few steps are kept that a burst outruns the pump.
+    let kit = Kit::with(|c| {
+        c.runtime.steps_kept = 1;
+        c.runtime.batch_inputs_max = 1;
+    })
+    .await;
+    let mut ear = Ear::on(&kit, "?type=timeline", None).await;
+    let batch: Vec<Value> = (0..200).map(|n| report(&format!("b{n}"), "有人晕倒")).collect();
+    let response = kit.post("/v1/reports", "application/cloudevents-batch+json", Value::from(batch).to_string()).await;
+    let (status, answers) = crate::kit::told(response).await;
+    assert_eq!(status, StatusCode::ACCEPTED);
+    let mut incidents: std::collections::BTreeSet<String> = answers
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|a| a["outcome"] != "joined")
+        .map(|a| a["incident"].to_string())
+        .collect();
+    let all = incidents.len();
+    let mut last = 0;
+    while !incidents.is_empty() {
+        let heard = ear.next().await.expect("the stream goes on");
+        assert!(heard.event == "muster.ready" || heard.id > last, "in order, each once");
+        last = heard.id;
+        if heard.data["what"] == "opened" {
+            incidents.remove(&heard.data["incident"].to_string());
+        }
+    }
+    let listed = kit.ok("/v1/incidents?limit=1000").await["items"].as_array().unwrap().len();
+    assert_eq!(listed, all);
+    let text = kit.client.get(format!("{}/metrics", kit.base)).send().await.unwrap().text().await.unwrap();
+    eprintln!("{}", text.lines().find(|l| l.starts_with("muster_read_backs_total")).unwrap());
+}
+
+#[tokio::test]
+async fn what_the_door_refused_is_heard_by_whoever_asks_for_it_without_its_payload() {
+    let kit = Kit::start().await;
+    let mut asked = Ear::on(&kit, "?type=rejected", None).await;
+    assert_eq!(asked.next().await.unwrap().event, "muster.ready");
+    let response = kit.post("/v1/reports", "application/json", r#"{"text":{"secret":"words"}}"#).await;
+    assert_eq!(response.status(), StatusCode::BAD_REQUEST);
+    let heard = asked.next().await.unwrap();
+    assert_eq!(heard.event, "muster.rejected");
+    assert_eq!((&heard.data["origin"], &heard.data["field"]), (&Value::from("http"), &Value::from("data.text")));
+    assert!(!heard.data.to_string().contains("words"));
 }

@@ -7,23 +7,23 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
-use muster::wire::Kind;
 use muster::model::Millis;
+use muster::wire::Kind;
 use serde_json::{Value, json};
 
 use crate::kit::{Kit, until};
 
 /// An outside system: answers as it is told, and remembers what it heard.
 #[derive(Clone, Default)]
-struct Outside {
-    heard: Arc<Mutex<Vec<Value>>>,
+pub struct Outside {
+    pub heard: Arc<Mutex<Vec<Value>>>,
     /// Answers still to give instead of 204.
-    answers: Arc<Mutex<Vec<u16>>>,
-    always: Option<u16>,
+    pub answers: Arc<Mutex<Vec<u16>>>,
+    pub always: Option<u16>,
 }
 
 impl Outside {
-    async fn listen(&self) -> SocketAddr {
+    pub async fn listen(&self) -> SocketAddr {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().route("/hook", post(hear)).with_state(self.clone());
@@ -31,7 +31,7 @@ impl Outside {
         address
     }
 
-    fn of(&self, kind: &str) -> Vec<Value> {
+    pub fn of(&self, kind: &str) -> Vec<Value> {
         self.heard.lock().unwrap().iter().filter(|e| e["type"] == kind).cloned().collect()
     }
 }

@@ -72,7 +72,10 @@ impl Hits {
 
     /// The groups, by number.
     pub fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..GROUPS_MAX).filter(|group| self.has(*group))
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
+            let rest = std::iter::successors(Some(word), |rest| Some(rest & rest.wrapping_sub(1)));
+            rest.take_while(|rest| *rest != 0).map(move |rest| i * 64 + rest.trailing_zeros() as usize)
+        })
     }
 
     /// The groups that are in both, by number.
@@ -351,30 +354,26 @@ impl Automaton {
         let mut order: Vec<usize> = (0..rows.len()).filter(|s| !rows[*s].is_empty()).collect();
         order.sort_by_key(|s| (std::cmp::Reverse(rows[*s].len()), *s));
         // The empty rows, the first state's among them, share the start: nobody's cell there is theirs.
-        self.cells = vec![Cell { owner: NOBODY, next: 0 }; classes];
-        let mut free_from = 0;
+        let mut free = Free::default();
         for state in order {
-            let row = &rows[state];
-            while self.cells.get(free_from).is_some_and(|c| c.owner != NOBODY) {
-                free_from += 1;
+            let row: Vec<(usize, u32)> = rows[state].iter().map(|(class, next)| (usize::from(*class), *next)).collect();
+            let (lowest, rest) = (row[0].0, &row[1..]);
+            let mut at = free.from(lowest);
+            while !rest.iter().all(|(class, _)| free.is(at - lowest + class)) {
+                at = free.from(at + 1);
             }
-            let lowest = row.keys().next().map_or(0, |class| usize::from(*class));
-            let mut begin = free_from.saturating_sub(lowest);
-            let free = |cells: &[Cell], begin: usize| {
-                row.keys().all(|c| cells.get(begin + usize::from(*c)).is_none_or(|cell| cell.owner == NOBODY))
-            };
-            while !free(&self.cells, begin) {
-                begin += 1;
-            }
+            let begin = at - lowest;
             if self.cells.len() < begin + classes {
                 self.cells.resize(begin + classes, Cell { owner: NOBODY, next: 0 });
             }
             self.rows[state] = u32::try_from(begin).expect("the check bounds the words");
             let owner = u32::try_from(state).expect("the check bounds the words");
-            for (&class, &next) in row {
-                self.cells[begin + usize::from(class)] = Cell { owner, next: flagged(next) };
+            for (class, next) in row {
+                self.cells[begin + class] = Cell { owner, next: flagged(next) };
+                free.take(begin + class);
             }
         }
+        self.cells.resize(self.cells.len().max(classes), Cell { owner: NOBODY, next: 0 });
     }
 
     fn found_of(&mut self, words: &[Word]) -> Found {
@@ -388,6 +387,34 @@ impl Automaton {
             self.guarded.push(Guarded { group: word.group, bytes: word.bytes, denials });
         }
         Found { plain, guarded: from..number(self.guarded.len()) }
+    }
+}
+
+/// Which cells are free, and the next free one from anywhere: each taken cell points on to a later one, and the way is
+/// shortened as it is walked.
+#[derive(Default)]
+struct Free(Vec<usize>);
+
+impl Free {
+    fn is(&self, cell: usize) -> bool {
+        self.0.get(cell).is_none_or(|next| *next == cell)
+    }
+
+    fn from(&mut self, cell: usize) -> usize {
+        let mut end = cell;
+        while !self.is(end) {
+            end = self.0[end];
+        }
+        let mut at = cell;
+        while at != end {
+            at = std::mem::replace(&mut self.0[at], end);
+        }
+        end
+    }
+
+    fn take(&mut self, cell: usize) {
+        self.0.extend(self.0.len()..=cell);
+        self.0[cell] = cell + 1;
     }
 }
 

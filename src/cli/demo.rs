@@ -72,7 +72,9 @@ impl FromStr for Speed {
             return Ok(Self::Max);
         }
         let times: f64 = text.parse().map_err(|_| format!("`{text}` is neither a number nor `max`"))?;
-        (times.is_finite() && times > 0.0).then_some(Self::Times(times)).ok_or_else(|| "time has to go on: above 0".to_owned())
+        (times.is_finite() && times > 0.0)
+            .then_some(Self::Times(times))
+            .ok_or_else(|| "time has to go on: above 0".to_owned())
     }
 }
 
@@ -112,7 +114,8 @@ async fn live(args: &Args) -> anyhow::Result<Summary> {
     let text = std::fs::read_to_string(&args.script).with_context(|| args.script.display().to_string())?;
     let script = Script::read(&text).map_err(|why| anyhow!("{}: {why}", args.script.display()))?;
     let book = playbook::load_dir(&args.playbook, None)?;
-    let day = Day::write(&script, &book, args.seed, args.hours).map_err(|why| anyhow!("{}: {why}", args.script.display()))?;
+    let day =
+        Day::write(&script, &book, args.seed, args.hours).map_err(|why| anyhow!("{}: {why}", args.script.display()))?;
     let (start, end) = (day.start, day.end);
     let folder = Folder::new(args.data.clone())?;
     let (clock, driver) = match args.speed {
@@ -187,7 +190,11 @@ impl Folder {
     fn new(given: Option<PathBuf>) -> anyhow::Result<Self> {
         if let Some(path) = given {
             let used = std::fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some());
-            anyhow::ensure!(!used, "{} is not empty; the demo begins with a fresh store: name a new folder", path.display());
+            anyhow::ensure!(
+                !used,
+                "{} is not empty; the demo begins with a fresh store: name a new folder",
+                path.display()
+            );
             return Ok(Self { path, removed: false });
         }
         let path = std::env::temp_dir().join(format!("muster-demo-{}", std::process::id()));
@@ -225,7 +232,8 @@ impl Pace for Time {
             }
             None => {
                 // A twentieth of a second of the wall at a time, so that crews hear soon.
-                let left = self.handle.clock().span(Duration::from_millis(50)).map_or(until, |span| self.handle.now() + span);
+                let left =
+                    self.handle.clock().span(Duration::from_millis(50)).map_or(until, |span| self.handle.now() + span);
                 while self.handle.now() < left.min(until) {
                     tokio::time::sleep(Duration::from_millis(2)).await;
                 }
@@ -233,7 +241,10 @@ impl Pace for Time {
             }
         };
         // What was decided has left the house before anybody looks.
-        while { let s = self.handle.status(); s.emitted < s.step } {
+        while {
+            let s = self.handle.status();
+            s.emitted < s.step
+        } {
             tokio::task::yield_now().await;
         }
         let step = self.handle.status().step;
@@ -259,7 +270,9 @@ async fn quiet(heard: &Shared, step: u64) {
     for _ in 0..1500 {
         {
             let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-            if heard.heartbeats > before + 1 && heard.rev >> 16 >= step.saturating_sub(1) || heard.heartbeats > before + 5 {
+            if heard.heartbeats > before + 1 && heard.rev >> 16 >= step.saturating_sub(1)
+                || heard.heartbeats > before + 5
+            {
                 return;
             }
         }
@@ -275,8 +288,20 @@ async fn show(mut lines: mpsc::UnboundedReceiver<Value>, aloud: bool, zone: jiff
         let what = line["what"].as_str().unwrap_or_default();
         let told = matches!(
             what,
-            "opened" | "ordered" | "missed" | "level-raised" | "all-call-began" | "all-call-ended" | "shortfall" | "pre-empted"
-                | "moved-up" | "suggested" | "forwarded" | "closed" | "split" | "recalled"
+            "opened"
+                | "ordered"
+                | "missed"
+                | "level-raised"
+                | "all-call-began"
+                | "all-call-ended"
+                | "shortfall"
+                | "pre-empted"
+                | "moved-up"
+                | "suggested"
+                | "forwarded"
+                | "closed"
+                | "split"
+                | "recalled"
         );
         if !aloud || !told {
             continue;
@@ -290,13 +315,35 @@ async fn show(mut lines: mpsc::UnboundedReceiver<Value>, aloud: bool, zone: jiff
         };
         let incident = line["incident"].as_str().unwrap_or_default();
         let short = incident.rsplit('-').next().unwrap_or_default();
-        let text = line["text"].as_str().unwrap_or_default();
+        let day = incident.strip_suffix(short).unwrap_or_default();
+        let text = spoken(line["text"].as_str().unwrap_or_default(), day, line["at"].as_str(), &zone);
         let drill = if line["drill"].as_bool() == Some(true) { "DRILL " } else { "" };
         // A closed pipe ends the story, not the day.
-        if writeln!(out, "{}{:02}:{:02} #{short:<4} {drill}{text}{}", paint.0, at.minute / 60, at.minute % 60, paint.1).is_err() {
+        if writeln!(out, "{}{:02}:{:02} #{short:<4} {drill}{text}{}", paint.0, at.minute / 60, at.minute % 60, paint.1)
+            .is_err()
+        {
             return;
         }
     }
+}
+
+/// A line of the timeline as it is said in the room: short ids, local time.
+fn spoken(text: &str, day: &str, at: Option<&str>, zone: &jiff::tz::TimeZone) -> String {
+    let offset_s =
+        at.and_then(|t| t.parse::<jiff::Timestamp>().ok()).map_or(0, |t| i64::from(zone.to_offset(t).seconds()));
+    let local = |word: &str| -> Option<String> {
+        let (name, time) = word.rsplit_once('=')?;
+        let time = time.strip_suffix('Z')?;
+        let mut parts = time.split(':').map(str::parse::<i64>);
+        let (Some(Ok(h)), Some(Ok(m)), Some(Ok(s)), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return None;
+        };
+        let shown = (h * 3600 + m * 60 + s + offset_s).rem_euclid(86_400);
+        Some(format!("{name}={:02}:{:02}:{:02}", shown / 3600, shown / 60 % 60, shown % 60))
+    };
+    let text = if day.is_empty() { text.to_owned() } else { text.replace(day, "") };
+    text.split(' ').map(|word| local(word).unwrap_or_else(|| word.to_owned())).collect::<Vec<_>>().join(" ")
 }
 
 fn bar(args: &Args, start: Timestamp, end: Timestamp) -> ProgressBar {
@@ -311,7 +358,10 @@ fn bar(args: &Args, start: Timestamp, end: Timestamp) -> ProgressBar {
 fn print(s: &Summary) {
     let c = &s.counts;
     println!();
-    println!("reports      {:>6}   of which joined {}, folded {}, refused at the door {}", s.reports, c.merged, c.folded, s.rejected);
+    println!(
+        "reports      {:>6}   of which joined {}, folded {}, refused at the door {}",
+        s.reports, c.merged, c.folded, s.rejected
+    );
     println!("incidents    {:>6}   of which drills {}, linked to another {}", c.incidents, c.drills, c.suggested);
     println!("orders       {:>6}", c.orders);
     println!("marks kept   {:>6}   missed {}", c.marks_kept, c.marks_missed);
@@ -323,4 +373,28 @@ fn print(s: &Summary) {
     println!("shortfalls   {:>6}", c.shortfalls);
     println!("unaccounted  {:>6}", s.unaccounted);
     println!("{} hours of the city in {:.1} s", s.simulated_s / 3600, s.wall_s);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn said_in_the_room_ids_are_short_and_times_local() {
+        let zone = jiff::tz::TimeZone::get("Asia/Shanghai").unwrap();
+        let said = spoken(
+            "order 4304-20261123-1-2 → P-1 first  sign-by=16:02:36Z",
+            "4304-20261123-",
+            Some("2026-11-22T16:01:36Z"),
+            &zone,
+        );
+        assert_eq!(said, "order 1-2 → P-1 first  sign-by=00:02:36");
+    }
+
+    #[test]
+    fn a_speed_is_a_number_above_zero_or_max() {
+        assert_eq!("max".parse(), Ok(Speed::Max));
+        assert_eq!("60".parse(), Ok(Speed::Times(60.0)));
+        assert!("0".parse::<Speed>().is_err() && "fast".parse::<Speed>().is_err());
+    }
 }

@@ -124,7 +124,8 @@ impl<'a> City<'a> {
         match deed {
             Deed::Report(n) => self.report(n).await,
             Deed::Act { order, post, act } => {
-                self.tell("/v1/acts", "muster.act", &post, &json!({ "order": order, "post": post, "act": act })).await?;
+                self.tell("/v1/acts", "muster.act", &post, &json!({ "order": order, "post": post, "act": act }))
+                    .await?;
                 if matches!(act, "cleared" | "declined") {
                     self.done(now, &order);
                 }
@@ -240,7 +241,8 @@ impl<'a> City<'a> {
             let id = incident["id"].as_str().unwrap_or_default().to_owned();
             let unknown = incident["place"]["spot"].as_str() == Some("unknown");
             let state = incident["state"].as_str().unwrap_or_default();
-            let slow = self.playbook.plans.get(incident["plan"].as_str().unwrap_or_default()).is_some_and(|p| p.mediation);
+            let slow =
+                self.playbook.plans.get(incident["plan"].as_str().unwrap_or_default()).is_some_and(|p| p.mediation);
             if state == "verifying" && self.first_time(&format!("verify {id}")) {
                 let verb = if self.chance.percent(desks.refute_percent) { "refute" } else { "confirm" };
                 let at = now + self.within(desks.confirm);
@@ -254,7 +256,8 @@ impl<'a> City<'a> {
                 let at = now + self.within(desks.mediate);
                 self.plan(at, Deed::Close(id.clone()));
             }
-            let severe = incident["classification"]["severity"].as_str() == Some("I") || incident["level"].as_str() == Some("city");
+            let severe = incident["classification"]["severity"].as_str() == Some("I")
+                || incident["level"].as_str() == Some("city");
             if severe {
                 self.volunteers_look(now, &id).await?;
             }
@@ -315,7 +318,8 @@ impl<'a> City<'a> {
             return Ok(());
         }
         let busy = ["issued", "signed", "en-route", "on-scene", "first-report"];
-        let live = |o: &&Value| o["role"].as_str() != Some("cover") && o["state"].as_str().is_some_and(|s| busy.contains(&s));
+        let live =
+            |o: &&Value| o["role"].as_str() != Some("cover") && o["state"].as_str().is_some_and(|s| busy.contains(&s));
         let waiting = chapter["orders"].as_array().into_iter().flatten().any(|o| live(&o));
         if waiting || chapter["waiting_for_a_post"].as_bool() == Some(true) {
             self.plan(now + Millis::from_mins(5), Deed::Close(id.to_owned()));

@@ -55,7 +55,9 @@ impl Day {
             }
         }
         for scene in &script.scenes {
-            let at = start + clock_time(&scene.at).ok_or_else(|| format!("scene `{}`: `{}` is no time of day", scene.name, scene.at))?;
+            let at = start
+                + clock_time(&scene.at)
+                    .ok_or_else(|| format!("scene `{}`: `{}` is no time of day", scene.name, scene.at))?;
             writer.scene(scene, at)?;
         }
         let mut reports = writer.reports;
@@ -136,7 +138,8 @@ impl Writer<'_> {
                 self.chance.one(&sites).copied()
             }
             Where::Anywhere => {
-                let areas: Vec<(Position, u16)> = self.playbook.areas.areas.values().map(|a| (a.centre, a.min_cover)).collect();
+                let areas: Vec<(Position, u16)> =
+                    self.playbook.areas.areas.values().map(|a| (a.centre, a.min_cover)).collect();
                 let pull = |cover: u16| 1 + u64::from(cover) * 2;
                 let mut left = self.chance.between(1, areas.iter().map(|(_, c)| pull(*c)).sum::<u64>().max(1));
                 let (centre, _) = areas.iter().find(|(_, c)| {

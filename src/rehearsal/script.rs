@@ -155,7 +155,8 @@ impl Script {
             return Err("no kind has a weight".to_owned());
         }
         let mute = script.kinds.iter().find(|k| k.texts.is_empty() || k.sources.is_empty()).map(|k| &k.name);
-        let mute = mute.or_else(|| script.scenes.iter().find(|s| s.texts.is_empty() || s.sources.is_empty()).map(|s| &s.name));
+        let mute =
+            mute.or_else(|| script.scenes.iter().find(|s| s.texts.is_empty() || s.sources.is_empty()).map(|s| &s.name));
         match mute {
             Some(name) => Err(format!("`{name}` needs at least one text and one source")),
             None => Ok(script),

@@ -18,7 +18,7 @@ struct Heard {
 
 struct Ear {
     response: Response,
-    buffer: String,
+    buffer: Vec<u8>,
 }
 
 impl Ear {
@@ -30,23 +30,23 @@ impl Ear {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, buffer: String::new() }
+        Self { response, buffer: Vec::new() }
     }
 
     /// The next event; `None` when the stream ended.
     async fn next(&mut self) -> Option<Heard> {
         loop {
-            if let Some((event, rest)) = self.buffer.split_once("\n\n") {
+            if let Some(end) = self.buffer.windows(2).position(|w| w == b"\n\n") {
+                let event: Vec<u8> = self.buffer.drain(..end + 2).collect();
+                let event = String::from_utf8(event).unwrap();
                 let field =
                     |name: &str| event.lines().find_map(|l| l.strip_prefix(name)).unwrap_or_default().to_owned();
                 let data = serde_json::from_str(&field("data: ")).unwrap();
-                let heard = Heard { event: field("event: "), id: field("id: ").parse().unwrap_or_default(), data };
-                self.buffer = String::from(rest);
-                return Some(heard);
+                let id = field("id: ").parse().unwrap_or_default();
+                return Some(Heard { event: field("event: "), id, data });
             }
-            let chunk =
-                tokio::time::timeout(Duration::from_secs(5), self.response.chunk()).await.expect("in time").unwrap()?;
-            self.buffer.push_str(std::str::from_utf8(&chunk).unwrap());
+            let chunk = tokio::time::timeout(Duration::from_secs(5), self.response.chunk());
+            self.buffer.extend(chunk.await.expect("in time").unwrap()?);
         }
     }
 

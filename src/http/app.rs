@@ -96,6 +96,7 @@ pub fn router(app: App) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(reads::ready))
         .route("/metrics", get(reads::metrics))
+        .route("/openapi.json", get(reads::openapi))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(app.clone(), guard::time))

@@ -139,6 +139,11 @@ pub async fn ready(State(app): State<App>) -> Response {
     (code, Json(wire::clean(told))).into_response()
 }
 
+/// `GET /openapi.json`: every route with its parameters and shapes. A test holds it against the router.
+pub async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("openapi.json")).into_response()
+}
+
 /// `GET /metrics`
 pub async fn metrics(State(app): State<App>) -> Response {
     match app.metrics.text() {

@@ -89,3 +89,30 @@ async fn a_drill_looks_different_everywhere() {
         async || kit.metric(r#"muster_reports_total{drill="true",outcome="opened",source_kind="desk"} 1"#).await;
     until("counted apart", counted).await;
 }
+
+/// What the document promises is there, and what is there is in the document.
+#[tokio::test]
+async fn the_openapi_document_and_the_router_agree() {
+    let kit = Kit::start().await;
+    let document = kit.ok("/openapi.json").await;
+    let paths = document["paths"].as_object().unwrap();
+    let source = include_str!("../../src/http/app.rs");
+    let routed: Vec<&str> = source.split(".route(\"").skip(1).map(|rest| rest.split_once('"').unwrap().0).collect();
+    for path in &routed {
+        assert!(paths.contains_key(*path), "{path} is served and not in the document");
+    }
+    assert_eq!(routed.len(), paths.len(), "the document promises what is not served");
+    for (path, item) in paths {
+        for operation in item.as_object().unwrap().keys() {
+            let source = if operation == "post" { "door(EventType::" } else { "get(" };
+            let line =
+                include_str!("../../src/http/app.rs").lines().find(|l| l.contains(&format!("\"{path}\""))).unwrap();
+            assert!(line.contains(source), "{operation} {path}");
+        }
+    }
+    let named = document["components"]["schemas"].as_object().unwrap();
+    let text = document.to_string();
+    for used in text.split("#/components/schemas/").skip(1).map(|rest| rest.split_once('"').unwrap().0) {
+        assert!(named.contains_key(used), "{used} is used and not described");
+    }
+}

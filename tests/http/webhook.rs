@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -20,6 +21,8 @@ pub struct Outside {
     /// Answers still to give instead of 204.
     pub answers: Arc<Mutex<Vec<u16>>>,
     pub always: Option<u16>,
+    /// Before each answer.
+    pub delay: Duration,
 }
 
 impl Outside {
@@ -39,6 +42,7 @@ impl Outside {
 async fn hear(State(outside): State<Outside>, headers: HeaderMap, body: String) -> (StatusCode, HeaderMap) {
     assert_eq!(headers["content-type"], "application/cloudevents+json; charset=utf-8");
     outside.heard.lock().unwrap().push(serde_json::from_str(&body).unwrap());
+    tokio::time::sleep(outside.delay).await;
     let status = outside.always.or_else(|| outside.answers.lock().unwrap().pop()).unwrap_or(204);
     let mut reply = HeaderMap::new();
     reply.insert("location", "http://127.0.0.1:1/elsewhere".parse().unwrap());
@@ -166,4 +170,31 @@ async fn an_address_that_cannot_be_trusted_is_refused_at_the_start() {
         let refused = muster::cli::server::Server::start(config).await.err().expect(url).to_string();
         assert!(refused.contains("[webhook] url") && refused.contains(why), "{refused}");
     }
+}
+
+#[tokio::test]
+async fn a_slow_receiver_full_of_ordinary_messages_still_hears_the_bottom_line_at_once() {
+    let outside = Outside { delay: Duration::from_secs(2), ..Outside::default() };
+    let address = outside.listen().await;
+    let kit = Kit::with(|c| {
+        c.webhook.url = format!("http://{address}/hook");
+        c.webhook.types = vec![Kind::Order];
+        (c.webhook.requests_max, c.webhook.reserve_percent) = (5, 20);
+    })
+    .await;
+    for n in 0..10 {
+        let data = json!({ "text": "噪音扰民", "place": { "position": { "lon": 112.60 + 0.02 * f64::from(n), "lat": 26.9 } } });
+        let event = crate::kit::envelope("muster.report", &format!("app/{n}"), "n1", &data);
+        assert_eq!(kit.event("/v1/reports", &event).await.0, 202);
+    }
+    until("ordinary orders fill their share", async || outside.of("muster.order").len() >= 4).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(outside.of("muster.order").len(), 4, "a fifth of the requests is kept");
+    let fire = kit.fire("f1").await;
+    let first = outside.clone();
+    until("the fire is told while they hang", async || {
+        first.of("muster.order").iter().any(|e| e["data"]["incident"] == fire["incident"])
+    })
+    .await;
+    assert!(outside.of("muster.order").len() <= 6, "before the ordinary ones that waited longer");
 }

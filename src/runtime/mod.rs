@@ -8,6 +8,7 @@ mod clock;
 mod handle;
 mod observer;
 mod options;
+mod pace;
 mod queue;
 mod shard;
 mod start;

@@ -23,6 +23,9 @@ pub struct RuntimeOptions {
     /// Real time after which a step takes no further input. What comes in meanwhile waits as long, so this bounds what a
     /// flood can cost the bottom line.
     pub batch_span_max: Millis,
+    /// An append that takes no longer than this never makes batches smaller; a longer one does, where it also takes twice
+    /// as long as that of a single input.
+    pub append_span: Millis,
     /// Accepted steps kept for a subscriber that reads slowly; one that lags by more has to resync.
     pub steps_kept: usize,
     /// Steps whose effects have not left the house; beyond 80 % of it ordinary traffic is told to come again, beyond all
@@ -45,6 +48,7 @@ impl Default for RuntimeOptions {
             batch_inputs_max: 256,
             batch_effects_max: 2_048,
             batch_span_max: Millis(3),
+            append_span: Millis(5),
             steps_kept: 8_192,
             unemitted_max: 100_000,
             emitted_every: Millis(200),

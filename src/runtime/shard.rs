@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use super::clock::{self, Wait};
 use super::handle::{Phase, Shared, Work};
 use super::observer::Observer;
+use super::pace::Pace;
 use crate::engine::{Answer, Effect, Engine, Input, Outage};
 use crate::journal::{Error, Journal, Step};
 use crate::model::{Lane, Timestamp};
@@ -48,6 +49,7 @@ pub(super) struct Shard {
     number: u64,
     at: Timestamp,
     noted: Noted,
+    pace: Pace,
 }
 
 /// How a round ended.
@@ -64,6 +66,7 @@ enum Round {
 /// What one step has come to so far.
 #[derive(Default)]
 struct Batch {
+    inputs: usize,
     effects: Vec<Effect>,
     answers: Vec<(oneshot::Sender<Answer>, Answer)>,
 }
@@ -92,8 +95,9 @@ impl Shard {
         let emitted = shared.emitted.load(Ordering::Acquire);
         let (looked, seen) = (Instant::now(), shared.clock.now());
         let noted = Noted { looked, told: looked, emitted, seen, outage_to: None };
+        let pace = Pace::new(shared.options.batch_inputs_max, Duration::from_millis(shared.options.append_span.0));
         let (batch, held) = (Batch::default(), None);
-        Self { engine, journal, shared, observer, undelivered, batch, held, number, at, noted }
+        Self { engine, journal, shared, observer, undelivered, batch, held, number, at, noted, pace }
     }
 
     /// Works until it is drained or the journal fails. `gap` is the time in which nobody was here.
@@ -143,9 +147,9 @@ impl Shard {
 
     /// Fires what is due and steps what waits, in the order of receipt, at most a batch.
     fn step_batch(&mut self) -> Round {
-        let (inputs_max, effects_max) = (self.shared.options.batch_inputs_max, self.shared.options.batch_effects_max);
+        let (inputs_max, effects_max) = (self.pace.inputs(), self.shared.options.batch_effects_max);
         let over = Instant::now() + Duration::from_millis(self.shared.options.batch_span_max.0);
-        let (mut inputs, mut lane) = (0, None);
+        let mut lane = None;
         loop {
             let (work, until) = self.next(lane);
             if !self.advance(until) {
@@ -155,8 +159,8 @@ impl Shard {
             let Some(work) = work else { break };
             lane = Some(work.lane);
             self.step(work);
-            inputs += 1;
-            if inputs >= inputs_max || self.batch.effects.len() >= effects_max || Instant::now() >= over {
+            self.batch.inputs += 1;
+            if self.batch.inputs >= inputs_max || self.batch.effects.len() >= effects_max || Instant::now() >= over {
                 break;
             }
         }
@@ -197,9 +201,10 @@ impl Shard {
     fn commit(&mut self) -> Result<(), Error> {
         let documents = self.engine.take_changed();
         let effects = std::mem::take(&mut self.batch.effects);
+        let inputs = std::mem::take(&mut self.batch.inputs);
         if !documents.is_empty() || !effects.is_empty() {
             let (number, positions) = (self.number + 1, BTreeMap::new());
-            self.accept(Arc::new(Step { number, at: self.at, positions, documents, effects }))?;
+            self.accept(Arc::new(Step { number, at: self.at, positions, documents, effects }), inputs)?;
         }
         self.publish_playbook();
         for (reply, answer) in self.batch.answers.drain(..) {
@@ -209,10 +214,12 @@ impl Shard {
         Ok(())
     }
 
-    fn accept(&mut self, step: Arc<Step>) -> Result<(), Error> {
+    fn accept(&mut self, step: Arc<Step>, inputs: usize) -> Result<(), Error> {
         let begun = Instant::now();
         self.journal.append(std::slice::from_ref(&step))?;
-        self.observer.accepted(&step, begun.elapsed());
+        let spent = begun.elapsed();
+        self.pace.appended(inputs, spent);
+        self.observer.accepted(&step, spent);
         self.number = step.number;
         self.shared.accepted(step.number, step.at);
         if self.undelivered {

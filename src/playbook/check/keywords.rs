@@ -8,6 +8,8 @@ use crate::playbook::{GROUPS_MAX, Keywords};
 
 /// The most words of all groups together.
 const WORDS_MAX: usize = 50_000;
+/// The most different characters of all words; the automaton numbers them in 16 bits.
+const CHARS_MAX: usize = 65_000;
 /// The most bytes of a word or a negation.
 const WORD_BYTES_MAX: usize = 256;
 
@@ -18,6 +20,10 @@ pub(super) fn check(text: &Text, problems: &mut Problems) {
     }
     if text.keywords.iter().map(|g| g.words.len()).sum::<usize>() > WORDS_MAX {
         problems.missing(format!("there are more than {WORDS_MAX} keywords"));
+    }
+    let chars: BTreeSet<char> = text.keywords.iter().flat_map(|g| &g.words).flat_map(|w| w.chars()).collect();
+    if chars.len() > CHARS_MAX {
+        problems.missing(format!("the keywords are made of more than {CHARS_MAX} different characters"));
     }
     text.keywords.iter().for_each(|group| check_group(group, problems));
 }

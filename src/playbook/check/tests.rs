@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+use proptest::prelude::*;
+
 use crate::playbook::{Playbook, minimal_files};
 
 fn problems_of(files: &[(String, String)]) -> Vec<String> {
@@ -178,4 +180,29 @@ fn the_hash_tells_texts_apart_and_not_the_order_of_files() {
     assert_eq!(Playbook::load(&files).unwrap().hash, Playbook::load(&turned).unwrap().hash);
     let commented = changed("places.toml", "site = [", "# x\nsite = [");
     assert_ne!(Playbook::load(&files).unwrap().hash, Playbook::load(&commented).unwrap().hash);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Whatever is cut out of a text, moved within it or written into it: it loads, or it is refused with reasons.
+    #[test]
+    fn a_mangled_text_is_refused_and_never_a_crash(
+        file in 0_usize..3,
+        from in 0.0..1.0_f64,
+        length in 0_usize..80,
+        put in prop_oneof![Just(String::new()), "[\\[\\]{}=\",.a-z0-9火-]{0,12}", Just("[[rule]]\n".to_owned())],
+    ) {
+        let mut files = minimal_files();
+        let text = &mut files[file].1;
+        let chars: Vec<char> = text.chars().collect();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share")]
+        let from = (from * chars.len() as f64) as usize;
+        let to = (from + length).min(chars.len());
+        *text = chars[..from].iter().chain(put.chars().collect::<Vec<_>>().iter()).chain(&chars[to..]).collect();
+        if let Err(problems) = Playbook::load(&files) {
+            prop_assert!(!problems.is_empty());
+            prop_assert!(problems.iter().all(|p| !p.what.is_empty()), "{problems:?}");
+        }
+    }
 }

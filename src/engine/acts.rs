@@ -229,9 +229,10 @@ impl Engine {
             }
             self.reach_order(id, milestone, done);
             self.order_moved(id, state, done);
-            if !self.orders[id].is_live() && state != OrderState::Cleared {
-                return;
-            }
+        }
+        // Only now: who says at once that it has set out is not taken back as one that has merely signed.
+        if self.orders[id].is_live() {
+            self.settle_need(id);
         }
     }
 
@@ -246,12 +247,8 @@ impl Engine {
                     self.take_up(&incident, done);
                     self.reach(&incident, Milestone::Signed, done, Some(echelon));
                 }
-                self.settle_need(id);
             }
-            OrderState::EnRoute if counts => {
-                self.reach(&incident, Milestone::EnRoute, done, Some(echelon));
-                self.settle_need(id);
-            }
+            OrderState::EnRoute if counts => self.reach(&incident, Milestone::EnRoute, done, Some(echelon)),
             OrderState::OnScene if counts => {
                 self.handling(&incident);
                 self.reach_by_orders(&incident, done);
@@ -479,6 +476,10 @@ impl Engine {
         let answer = self.report(meta.clone(), received, report, None);
         let Answer::Report(answer) = answer else { return Ok(answer) };
         let Some(id) = answer.incident.clone() else { return Ok(Answer::Report(answer)) };
+        // Who stands in front of it has verified it.
+        if self.incidents[&id].state == crate::model::IncidentState::Verifying {
+            self.verified(&id, "confirmed");
+        }
         let mine = self.orders_of(&id).find(|o| o.post == post && o.is_live()).map(|o| o.id.clone());
         let order = match mine {
             Some(order) => order,

@@ -202,7 +202,10 @@ impl Engine {
             new.category = category;
         }
         new.severity = severity.unwrap_or(new.severity);
-        let category = &self.playbook.taxonomy.categories[&new.category];
+        let Some(category) = self.playbook.taxonomy.categories.get(&new.category) else {
+            let detail = format!("the playbook in force does not know {} any more", new.category);
+            return Err(Refusal::new("unknown-category", Some("category"), detail, Some("name a category it knows")));
+        };
         new.trigger_at_once = category.trigger_at_once;
         let urgent = new.severity <= Severity::II && !category.mediation;
         new.lane =
@@ -260,7 +263,8 @@ impl Engine {
             .filter(|o| o.is_live() && o.state < OrderState::EnRoute && o.covers.is_none() && o.need.is_some())
             .map(|o| o.id.clone())
             .collect();
-        // Posts that have not set out were chosen for another place: they are asked for anew.
+        // Posts that have not set out were chosen for another place: they are asked for anew, once the place is known.
+        self.unqueue(id);
         for order in gone {
             if self.orders[&order].is_live() {
                 self.recall(&order, Recall::PlaceCorrected);
@@ -367,12 +371,17 @@ impl Engine {
             let detail = format!("{id} has no such live order");
             return Err(Refusal::new("unknown-order", Some("order"), detail, Some("orders are listed at /v1/orders")));
         };
-        self.recall(&found, Recall::StoodDown);
-        // An operator who stands a post down does not ask for another one.
-        if let Some(need) = self.orders[&found].need {
+        // An operator who stands a post down does not ask for another one, unless another was asked for it already.
+        let order = &self.orders[&found];
+        if let Some(need) = order.need.filter(|_| order.serves()) {
             let run = &mut self.incident_mut(id).needs[usize::from(need)];
             run.wanted = run.wanted.saturating_sub(1);
         }
+        self.recall(&found, Recall::StoodDown);
+        self.requeue(id);
+        // Those who are left may be all that are asked for.
+        let now = self.now;
+        self.reach_by_orders(id, now);
         Ok(Vec::new())
     }
 
@@ -381,7 +390,7 @@ impl Engine {
     }
 
     /// Verification is over, one way or the other: posts are ordered, and their marks run from now.
-    fn verified(&mut self, id: &IncidentId, how: &str) -> Vec<OrderId> {
+    pub(super) fn verified(&mut self, id: &IncidentId, how: &str) -> Vec<OrderId> {
         let now = self.now;
         self.incident_mut(id).confirmed = Some(now);
         if how == "confirmed" {
@@ -391,6 +400,11 @@ impl Engine {
         self.arm_incident(id, None);
         self.tell_agencies(id, how);
         self.ask(id);
+        // A post that was sent to look, or came upon it, may stand there already.
+        if self.orders_of(id).any(|o| o.has_been_on_scene() && o.covers.is_none()) {
+            self.handling(id);
+            self.reach_by_orders(id, now);
+        }
         let orders = self.serve(id, &Cause::Verified(how.into()));
         self.call_all_at_severity_one(id);
         orders
@@ -588,6 +602,17 @@ impl Engine {
         }
         if incident.all_call.as_ref().is_some_and(|c| c.ended.is_none()) {
             return refuse("all-call-runs", format!("an all-call for {id} is running"), "recall it first");
+        }
+        if incident.all_call.as_ref().is_some_and(super::state::AllCall::has_work) {
+            let detail = format!("the all-call for {id} that was recalled is still being taken back");
+            return refuse("all-call-ends", detail, "call again in a moment");
+        }
+        if incident.state == IncidentState::Controlled {
+            return refuse(
+                "controlled",
+                format!("{id} is controlled"),
+                "nobody is called any more; open a new incident",
+            );
         }
         if incident.place.position.is_none() {
             return refuse("no-place", format!("{id} has no place"), "correct its place first");

@@ -80,10 +80,8 @@ impl Engine {
     /// Serves every need that lacks posts; returns the orders issued for this incident.
     pub(super) fn serve(&mut self, id: &IncidentId, cause: &Cause) -> Vec<OrderId> {
         let incident = &self.incidents[id];
-        let active = matches!(
-            incident.state,
-            IncidentState::Received | IncidentState::Verifying | IncidentState::Dispatching | IncidentState::Handling
-        );
+        // While it is verified nobody is asked for, and when it is controlled nobody is sent any more.
+        let active = incident.asks();
         let Some(target) = incident.place.position.filter(|_| active) else { return Vec::new() };
         let lacking: Vec<(usize, u16)> = (0..incident.needs.len())
             .map(|ix| (ix, usize::from(incident.needs[ix].wanted).saturating_sub(self.serving(id, ix))))
@@ -228,11 +226,11 @@ impl Engine {
                 queued
             }
         };
-        if matches!(self.incidents[id].state, IncidentState::Received | IncidentState::Verifying)
-            && issue.role != Role::Cover
-        {
+        // A post that an operator sends to look does not end verification.
+        if self.incidents[id].state == IncidentState::Received && issue.role != Role::Cover {
             self.move_to(id, IncidentState::Dispatching);
         }
+        self.requeue(id);
         self.arm_order(&order_id);
         self.wheel.insert(now + expiry, Deadline::Expiry(order_id.clone()));
         self.say_ordered(&order_id, u8::try_from(queued).unwrap_or(u8::MAX), issue.by);
@@ -332,9 +330,23 @@ impl Engine {
                 self.notice(Some(id), NoticeKind::Shortfall, text);
             }
         }
-        if self.incidents[id].waits() {
-            let key = Self::queue_key(&self.incidents[id]);
+        self.requeue(id);
+    }
+
+    /// Its place in the waiting queue: there while a need of it waits, and waiting only while it is not served.
+    pub(super) fn requeue(&mut self, id: &IncidentId) {
+        for ix in 0..self.incidents[id].needs.len() {
+            let run = &self.incidents[id].needs[ix];
+            if run.waiting.is_some() && self.serving(id, ix) >= usize::from(run.wanted) {
+                let run = &mut self.incident_mut(id).needs[ix];
+                (run.waiting, run.said_short) = (None, 0);
+            }
+        }
+        let (key, waits) = (Self::queue_key(&self.incidents[id]), self.incidents[id].waits());
+        if waits {
             self.queue.insert(key);
+        } else {
+            self.queue.remove(&key);
         }
     }
 

@@ -63,6 +63,11 @@ impl Engine {
 
     /// Does one action; whether it reached anybody.
     fn act_on(&mut self, id: &IncidentId, miss: &Miss, action: OnMiss) -> bool {
+        // A controlled incident sends and calls nobody any more; who owns it and who hears of it goes on.
+        let sends = matches!(action, OnMiss::NextPost | OnMiss::NextEchelon | OnMiss::AllCall);
+        if sends && self.incidents[id].state == crate::model::IncidentState::Controlled {
+            return true;
+        }
         match action {
             OnMiss::NextPost => match &miss.order {
                 Some(order) => self.replace(order, Cause::Unsigned(miss.milestone)),

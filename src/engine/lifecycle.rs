@@ -89,23 +89,16 @@ impl Engine {
         if from == to {
             return;
         }
-        self.unqueue(id);
         self.incident_mut(id).state = to.clone();
+        self.requeue(id);
         self.say(Some(id), Actor::Engine, What::State { from, to });
     }
 
     /// A post stands there.
     pub(super) fn handling(&mut self, id: &IncidentId) {
-        if matches!(
-            self.incidents[id].state,
-            IncidentState::Received | IncidentState::Verifying | IncidentState::Dispatching
-        ) {
-            let waits = self.incidents[id].waits();
+        // While it is verified a post that was sent to look changes nothing; confirmation or lapse does.
+        if matches!(self.incidents[id].state, IncidentState::Received | IncidentState::Dispatching) {
             self.move_to(id, IncidentState::Handling);
-            if waits {
-                let key = Self::queue_key(&self.incidents[id]);
-                self.queue.insert(key);
-            }
         }
     }
 

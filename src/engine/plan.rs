@@ -36,7 +36,8 @@ impl Engine {
         let area = self.playbook.head.command_area.clone();
         let id = IncidentId { area, date: self.head.date, n: self.head.incidents };
         let Opening { meta, by, record, clock_from, flood } = opening;
-        let plan = self.plan_for(&record.classification, &record.place);
+        let kept = &self.playbook.plans[&self.playbook.head.unknown_place_plan];
+        let plan = self.plan_for(&record.classification, &record.place, kept);
         let incident = Incident {
             v: STATE_VERSION,
             id: id.clone(),
@@ -112,8 +113,9 @@ impl Engine {
 
     /// The plan for a class at a place. An unknown place has a plan of its own, except that what triggers at once goes
     /// out at once to the source's registered place, with the unknown place's marks beside its own.
-    pub(super) fn plan_for(&self, class: &Classification, place: &Place) -> Arc<Plan> {
-        let plan = self.playbook.plans[&class.plan].clone();
+    fn plan_for(&self, class: &Classification, place: &Place, kept: &Arc<Plan>) -> Arc<Plan> {
+        // A playbook that came meanwhile may not know the plan of an incident opened before; that one keeps its own.
+        let Some(plan) = self.playbook.plans.get(&class.plan).cloned() else { return kept.clone() };
         if place.spot != Spot::Unknown || plan.mediation {
             return plan;
         }
@@ -174,6 +176,8 @@ impl Engine {
         why: &str,
     ) -> Vec<OrderId> {
         let before = self.incidents[id].clone();
+        let live: Vec<OrderId> = self.orders_of(id).filter(|o| o.is_live()).map(|o| o.id.clone()).collect();
+        let moved = place.is_some();
         self.unqueue(id);
         if let Some(place) = place {
             self.near.remove(&before);
@@ -181,6 +185,9 @@ impl Engine {
             self.near.put(&self.incidents[id]);
             let what = What::Located { area: place.area, ring: place.ring, why: why.into() };
             self.say(Some(id), Actor::Engine, what);
+            if self.incidents[id].place.spot == Spot::Known {
+                self.reach(id, Milestone::Located, self.now, None);
+            }
         }
         if class != before.classification {
             let what = What::Reclassified {
@@ -195,37 +202,67 @@ impl Engine {
         }
         self.retell_tasks(id);
         let place = self.incidents[id].place.clone();
-        let plan = self.plan_for(&class, &place);
+        let plan = self.plan_for(&class, &place, &before.plan);
+        let rises = Self::rises(&before.classification, &class);
         let milder = class.severity > before.classification.severity;
         self.change_plan(id, plan, &before);
         let owner = self.incidents[id].plan.owner(class.severity);
         self.raise_level(id, owner);
-        if !matches!(
-            self.incidents[id].state,
-            IncidentState::Received | IncidentState::Dispatching | IncidentState::Handling
-        ) {
-            // Verifying still waits for its answer; what is controlled asks for nobody.
-            let ends_verification =
-                self.incidents[id].state == IncidentState::Verifying && !self.incidents[id].plan.verify_first;
-            if !ends_verification {
-                return Vec::new();
-            }
-        }
-        if self.incidents[id].plan.verify_first
-            && self.incidents[id].confirmed.is_none()
-            && self.incidents[id].orders == 0
-        {
-            self.move_to(id, IncidentState::Verifying);
+        self.state_for_plan(id, rises);
+        if !self.incidents[id].asks() {
+            // Verifying waits for its answer; what is controlled asks for nobody.
+            self.stop_waiting(id);
+            self.reach_what_stands(id);
+            self.tell_change(&live, &class, &before.classification, moved);
             return Vec::new();
         }
         self.tell_agencies(id, why);
-        if milder || class.category != before.classification.category {
+        // Nothing that was ordered is withdrawn by a rise, unless nobody in the plan is a post at all.
+        let other = class.category != before.classification.category;
+        if milder || (other && !rises) || self.incidents[id].plan.mediation {
             self.withdraw(id);
         }
         self.ask(id);
+        // Only now: what is joint depends on what is asked for.
+        self.reach_what_stands(id);
+        self.tell_change(&live, &class, &before.classification, moved);
         let orders = self.serve(id, &Cause::Evaluated(why.into()));
         self.call_all_at_severity_one(id);
         orders
+    }
+
+    /// Where the incident stands under the plan put in force just now.
+    fn state_for_plan(&mut self, id: &IncidentId, rises: bool) {
+        let incident = &self.incidents[id];
+        let unverified = incident.plan.verify_first && incident.confirmed.is_none();
+        match incident.state {
+            // What is worse than what was brought under control is not under control.
+            IncidentState::Controlled if rises => {
+                let there = self.orders_of(id).any(|o| o.is_live() && o.has_been_on_scene() && o.covers.is_none());
+                let to = if there { IncidentState::Handling } else { IncidentState::Dispatching };
+                self.move_to(id, to);
+            }
+            IncidentState::Received if unverified => self.move_to(id, IncidentState::Verifying),
+            IncidentState::Verifying if !incident.plan.verify_first => self.move_to(id, IncidentState::Received),
+            // Posts are out already: nothing is left to verify before.
+            IncidentState::Dispatching | IncidentState::Handling if unverified => {
+                self.incident_mut(id).confirmed = Some(self.now);
+                self.arm_incident(id, None);
+            }
+            _ => {}
+        }
+    }
+
+    /// Posts that keep their orders hear what has become of their incident: another place, class or severity.
+    fn tell_change(&mut self, orders: &[OrderId], now: &Classification, before: &Classification, moved: bool) {
+        if !moved && (&now.category, now.severity) == (&before.category, before.severity) {
+            return;
+        }
+        for order in orders {
+            if self.orders[order].is_live() && self.orders[order].covers.is_none() {
+                self.tell_post(order);
+            }
+        }
     }
 
     /// Puts another plan, ring or severity in force: marks that still apply go on, the others end, new ones begin now.
@@ -243,6 +280,10 @@ impl Engine {
         for run in &before.marks {
             let old = &before.plan.marks[usize::from(run.mark)];
             let minute = self.local(run.anchor).minute;
+            // What was cancelled when the incident was controlled is not asked for; if it is again, it begins anew.
+            if run.state == super::state::MarkState::Cancelled {
+                continue;
+            }
             let same = plan.marks.iter().position(|m| {
                 m.scope == old.scope
                     && m.name == old.name
@@ -284,7 +325,6 @@ impl Engine {
         }
         // What begins now is counted from now.
         self.arm_incident(id, Some(now));
-        self.reach_what_stands(id);
     }
 
     /// Marks whose milestone has been reached already do not run.

@@ -409,10 +409,16 @@ impl Incident {
         &self.classification.category
     }
 
+    /// Whether posts are asked for: not while it is verified, and not once it is controlled.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        matches!(self.state, IncidentState::Received | IncidentState::Dispatching | IncidentState::Handling)
+    }
+
     /// Whether any need waits for a post.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.state.is_open() && self.needs.iter().any(|n| n.waiting.is_some())
+        self.asks() && self.needs.iter().any(|n| n.waiting.is_some())
     }
 
     /// Whether an operator has explained this mark.

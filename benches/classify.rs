@@ -22,6 +22,7 @@ use muster::classify::{Facts, classify, verdict};
 use muster::decode::{Limits, decode_structured};
 use muster::model::{Body, Event, Place, Report, Timestamp};
 use muster::playbook::{Condition, Playbook, RuleIndex, When};
+use serde::Deserialize;
 
 const RECEIVED: Timestamp = Timestamp(1_795_392_000_000);
 const DISTINCT: usize = 20_000;
@@ -35,6 +36,31 @@ fn report_of(event: &Event) -> &Report {
         Body::Report(report) => report,
         _ => panic!("the events are reports"),
     }
+}
+
+/// The members a plain program would name.
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "read, as the program would go on to use them")]
+struct PlainEvent<'a> {
+    specversion: &'a str,
+    #[serde(rename = "type")]
+    kind: &'a str,
+    source: &'a str,
+    id: &'a str,
+    time: &'a str,
+    #[serde(borrow)]
+    data: PlainData<'a>,
+}
+
+#[derive(Deserialize)]
+#[allow(dead_code, reason = "as above")]
+struct PlainData<'a> {
+    code: Option<&'a str>,
+    text: &'a str,
+    urgency: Option<&'a str>,
+    severity: Option<&'a str>,
+    certainty: Option<&'a str>,
+    callback: Option<&'a str>,
 }
 
 /// A plain program's classifier.
@@ -54,17 +80,16 @@ impl<'p> Plain<'p> {
                 patterns.extend(list.iter().map(|_| (group, denies)));
             }
         }
-        let mut builder = AhoCorasick::builder();
-        builder.kind(Some(AhoCorasickKind::DFA)).match_kind(MatchKind::Standard).ascii_case_insensitive(true);
-        let words = builder.build(texts).expect("a city's words fit a DFA");
+        let mut automaton = AhoCorasick::builder();
+        automaton.kind(Some(AhoCorasickKind::DFA)).match_kind(MatchKind::Standard).ascii_case_insensitive(true);
+        let words = automaton.build(texts).expect("a city's words fit a DFA");
         Self { playbook, words, patterns }
     }
 
     /// The number of the first rule that holds.
     fn rule(&self, bytes: &[u8]) -> usize {
-        let event: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
-        let data = &event["data"];
-        let text = data["text"].as_str().unwrap_or_default();
+        let event: PlainEvent = serde_json::from_slice(bytes).expect("JSON");
+        let text = event.data.text;
         let mut denied: Vec<(usize, usize, usize)> = Vec::new();
         let mut found: Vec<(usize, usize, usize)> = Vec::new();
         for hit in self.words.find_overlapping_iter(text) {
@@ -77,8 +102,7 @@ impl<'p> Plain<'p> {
                 hits.insert(self.playbook.keywords[group].id.as_str(), true);
             }
         }
-        let code = data["code"].as_str();
-        let source = event["source"].as_str().unwrap_or_default();
+        let (code, source) = (event.data.code, event.source);
         let hit = |group: &muster::model::KeywordGroup| hits.contains_key(group.as_str());
         let holds = |when: &When| {
             (when.any.is_empty() || when.any.iter().any(hit))

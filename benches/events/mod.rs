@@ -38,16 +38,17 @@ const TOLD: [&str; 12] = [
 /// The event with this number.
 pub fn event(n: usize) -> String {
     let pick = |list: &[&'static str], by: usize| list[n / by % list.len()];
-    let told = if n % 3 == 0 { TOLD[n / 3 % TOLD.len()] } else { PLAIN[n / 3 % PLAIN.len()] };
+    let told = if n.is_multiple_of(3) { TOLD[n / 3 % TOLD.len()] } else { PLAIN[n / 3 % PLAIN.len()] };
     let text = format!("{} {told} {} {} {}", pick(&PLAIN, 1), pick(&PLAIN, 5), pick(&PLAIN, 7), pick(&PLAIN, 11));
-    let (lon, lat) = (112.45 + (n * 37 % 300) as f64 * 0.001, 26.80 + (n * 53 % 200) as f64 * 0.001);
-    let code = if n % 2 == 0 { format!("JQ-{:02}{:02}", n % 23 + 1, n % 7 + 1) } else { format!("X-{}", n % 900) };
+    let (lon, lat) = (450 + n * 37 % 300, 800 + n * 53 % 200);
+    let code =
+        if n.is_multiple_of(2) { format!("JQ-{:02}{:02}", n % 23 + 1, n % 7 + 1) } else { format!("X-{}", n % 900) };
     format!(
         concat!(
             r#"{{"specversion":"1.0","type":"muster.report","source":"110/desk-{desk}","id":"a{n}","#,
             r#""time":"2026-11-23T08:{minute:02}:{second:02}+08:00","datacontenttype":"application/json","#,
             r#""data":{{"code":"{code}","text":"{text}","urgency":"immediate","severity":"moderate","certainty":"observed","#,
-            r#""place":{{"position":{{"lon":{lon:.3},"lat":{lat:.3},"accuracy_m":30}}}},"#,
+            r#""place":{{"position":{{"lon":112.{lon},"lat":26.{lat},"accuracy_m":30}}}},"#,
             r#""callback":"cb-{n}","channel":"voice"}}}}"#
         ),
         desk = n % 40,

@@ -56,7 +56,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         bail!("only a report can be explained; this is an act, a position or a command");
     };
     let why = classify::explain(&playbook, report, &event.meta.source, event.received);
-    let outcome = Outcome::of(&playbook, &event)?;
+    let outcome = Outcome::of(&playbook, &event);
     if args.json {
         println!("{}", as_json(&event, dropped, &why, &outcome));
     } else {
@@ -93,7 +93,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn of(playbook: &Arc<Playbook>, event: &Event) -> anyhow::Result<Self> {
+    fn of(playbook: &Arc<Playbook>, event: &Event) -> Self {
         let mut engine = Engine::new(playbook.clone());
         let mut effects = Vec::new();
         engine.step(event.received, Input::Event(Box::new(event.clone()), None), &mut effects);
@@ -105,7 +105,7 @@ impl Outcome {
         let incident = engine.incidents().next().cloned();
         let orders = incident.iter().flat_map(|i| engine.orders_of(&i.id)).cloned().collect();
         let entry = |effect: Effect| if let Effect::Timeline(entry) = effect { Some(*entry) } else { None };
-        Ok(Self { incident, orders, timeline: effects.into_iter().filter_map(entry).collect(), lapsed })
+        Self { incident, orders, timeline: effects.into_iter().filter_map(entry).collect(), lapsed }
     }
 
     /// How the pick of an order was weighed.
@@ -184,8 +184,8 @@ impl Page<'_> {
             place.accuracy_m.map(|m| format!("± {m} m")),
         ];
         let limit = elapsed(self.playbook.rings.limit(place.ring));
-        let parts: String = parts.into_iter().flatten().map(|part| format!(", {part}")).collect();
-        let _ = writeln!(text, "place      {spot}{parts}; ring {} ({limit})", place.ring);
+        let parts = std::iter::once(spot).chain(parts.into_iter().flatten()).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(text, "place      {parts}; ring {} ({limit})", place.ring);
         text
     }
 

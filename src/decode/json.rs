@@ -127,17 +127,15 @@ impl<'a> Reader<'a> {
             return Err(self.syntax("expected a string"));
         }
         let start = self.at;
-        loop {
-            match self.byte() {
-                Some(b'"') => {
-                    self.at += 1;
-                    return Ok(Cow::Borrowed(&self.text[start..self.at - 1]));
-                }
-                Some(b'\\') => return self.escaped(start).map(Cow::Owned),
-                Some(0..=0x1f) => return Err(self.syntax("a control character stands unescaped in a string")),
-                Some(_) => self.at += 1,
-                None => return Err(self.syntax("the text ends within a string")),
+        self.at += plain_run(&self.text.as_bytes()[start..]);
+        match self.byte() {
+            Some(b'"') => {
+                self.at += 1;
+                Ok(Cow::Borrowed(&self.text[start..self.at - 1]))
             }
+            Some(b'\\') => self.escaped(start).map(Cow::Owned),
+            Some(_) => Err(self.syntax("a control character stands unescaped in a string")),
+            None => Err(self.syntax("the text ends within a string")),
         }
     }
 
@@ -327,9 +325,7 @@ impl<'a> Reader<'a> {
         let mut text = self.text[start..self.at].to_owned();
         loop {
             let plain = self.at;
-            while self.byte().is_some_and(|b| b != b'"' && b != b'\\' && b > 0x1f) {
-                self.at += 1;
-            }
+            self.at += plain_run(&self.text.as_bytes()[plain..]);
             text.push_str(&self.text[plain..self.at]);
             match self.byte() {
                 Some(b'"') => {
@@ -399,20 +395,43 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How many bytes stand before the first quote, backslash or control character, or before the end. Eight at a time: in
+/// each byte of a word the highest bit is made to say "this one", exactly for the first that is.
+fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let below = |word: u64, limit: u8| word.wrapping_sub(ONES * u64::from(limit)) & !word;
+    let mut at = 0;
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*eight);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let found = (quote | backslash | below(word, 0x20)) & HIGH;
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    at + bytes[at..].iter().take_while(|b| !matches!(b, b'"' | b'\\' | 0..=0x1f)).count()
+}
+
 fn syntax_at(byte: usize, what: &str) -> Rejection {
     Rejection::new(Reason::Json, format!("{what}, at byte {byte}"), "send one JSON text in UTF-8 (RFC 8259)")
 }
 
-/// The names seen in one object. A few are compared directly; a hostile many go into an ordered set.
+/// The names seen in one object. A few are compared directly, and only where a bit of them is already there; a hostile
+/// many go into an ordered set.
 struct Names<'a> {
     few: [Cow<'a, str>; Names::FEW],
     count: usize,
+    /// One bit of 64 for each of the few.
+    bits: u64,
     many: BTreeSet<Cow<'a, str>>,
 }
 
 impl Default for Names<'_> {
     fn default() -> Self {
-        Self { few: [const { Cow::Borrowed("") }; Self::FEW], count: 0, many: BTreeSet::new() }
+        Self { few: [const { Cow::Borrowed("") }; Self::FEW], count: 0, bits: 0, many: BTreeSet::new() }
     }
 }
 
@@ -421,15 +440,22 @@ impl<'a> Names<'a> {
 
     /// Whether the name is new.
     fn insert(&mut self, name: Cow<'a, str>) -> bool {
-        if self.few[..self.count].contains(&name) {
+        let bit = Self::bit(&name);
+        if self.bits & bit != 0 && self.few[..self.count].contains(&name) {
             return false;
         }
         if self.count < Self::FEW {
             self.few[self.count] = name;
             self.count += 1;
+            self.bits |= bit;
             return true;
         }
         self.many.insert(name)
+    }
+
+    fn bit(name: &str) -> u64 {
+        let (first, last) = (name.bytes().next().unwrap_or(0), name.bytes().next_back().unwrap_or(0));
+        1 << (first.wrapping_mul(5).wrapping_add(last.wrapping_mul(3)).wrapping_add(name.len().to_le_bytes()[0]) & 63)
     }
 }
 
@@ -467,6 +493,21 @@ mod tests {
     }
 
     #[test]
+    fn plain_run_ends_at_the_first_special_byte_wherever_it_stands() {
+        for special in [b'"', b'\\', 0, 0x1f, b'\n'] {
+            for at in 0..20 {
+                let mut bytes = "火a\u{7f}\u{80}🚒 !#[]".repeat(3).into_bytes();
+                bytes[at] = special;
+                bytes[at + 1] = b'"';
+                assert_eq!(plain_run(&bytes), at);
+            }
+        }
+        for length in 0..20 {
+            assert_eq!(plain_run(&"~".repeat(length).into_bytes()), length);
+        }
+    }
+
+    #[test]
     fn depth_is_bounded_for_skip_and_free_for_scan() {
         let deep = |n| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert_eq!(whole(deep(64).as_bytes()), Ok(()));
@@ -493,12 +534,14 @@ mod tests {
         ) {
             for text in [text, tokens.concat()] {
                 let theirs = serde_json::from_str::<serde_json::Value>(&text);
-                let ours = whole(text.as_bytes());
+                // Where a number is too large for it, `serde_json` stops before it has seen the rest.
+                if theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range")) {
+                    continue;
+                }
                 let scanned = Reader::new(text.as_bytes(), 64).and_then(|mut r| r.scan().and_then(|()| r.end()));
-                let too_large = theirs.as_ref().is_err_and(|e| e.to_string().contains("out of range"));
-                prop_assert_eq!(scanned.is_ok(), theirs.is_ok() || too_large, "{:?} {:?} {:?}", text, theirs, scanned);
-                match ours {
-                    Ok(()) => prop_assert!(theirs.is_ok() || too_large),
+                prop_assert_eq!(scanned.is_ok(), theirs.is_ok(), "{:?} {:?} {:?}", text, theirs, scanned);
+                match whole(text.as_bytes()) {
+                    Ok(()) => prop_assert!(theirs.is_ok()),
                     Err(e) => prop_assert!(theirs.is_err() || e.reason == Reason::DuplicateMember, "{:?} {}", text, e),
                 }
             }

@@ -219,11 +219,13 @@ impl Journal for Hindered {
 fn hindered(change: impl FnOnce(&mut Setup)) -> (City, Arc<Gate>) {
     let gate = Arc::<Gate>::default();
     let (store, held) = (Store::default(), Arc::clone(&gate));
-    let city = City::on(&store, MORNING, |mut setup| {
+    let mut city = City::on(&store, MORNING, |mut setup| {
         setup.journal = Box::new(Hindered { inner: store.journal(), gate: held });
         change(&mut setup);
         setup
     });
+    // The first step, that the engine began, is out of the way.
+    city.settle();
     (city, gate)
 }
 

@@ -16,7 +16,7 @@ use super::{App, Problem};
 use crate::decode::{self, Decoded, EventType, Mode, Rejection, Sender};
 use crate::deliver::message::Message;
 use crate::engine::Answer;
-use crate::model::{Body, Digest, Event, EventId, Lane, SourceId, Timestamp};
+use crate::model::{Body, Digest, Event, EventId, Lane, SourceId, Timestamp, Verdict};
 use crate::runtime::Answering;
 use crate::telemetry::drill;
 
@@ -162,16 +162,17 @@ struct Waiting {
 
 fn submit(app: &App, decoded: Decoded) -> Result<Waiting, Problem> {
     let Decoded { event, dropped } = decoded;
-    admit(app, &event)?;
+    let verdict = app.handle.judge(&event);
+    admit(app, &event, verdict.as_ref())?;
     app.metrics.dropped_members.inc_by(dropped.into());
     let fix = if let Body::Position(fix) = &event.body { Some(fix.clone()) } else { None };
-    Ok(Waiting { answer: app.handle.submit(event), fix, dropped })
+    Ok(Waiting { answer: app.handle.submit_judged(event, verdict), fix, dropped })
 }
 
 /// Ordinary reports pass the governor; the bottom line, acts, positions and commands go by.
-fn admit(app: &App, event: &Event) -> Result<(), Problem> {
+fn admit(app: &App, event: &Event, verdict: Option<&Verdict>) -> Result<(), Problem> {
     let Body::Report(report) = &event.body else { return Ok(()) };
-    let lane = app.handle.judge(event).map_or(Lane::Ordinary, |v| v.classification.lane);
+    let lane = verdict.map_or(Lane::Ordinary, |v| v.classification.lane);
     app.governor.admit(&event.meta.source, lane).map_err(|wait| {
         let playbook = app.handle.playbook();
         let kind = playbook.source(&event.meta.source).map_or("unregistered", |s| s.kind.as_str());

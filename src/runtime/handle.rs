@@ -160,6 +160,12 @@ impl Handle {
         self.enqueue_one(self.work(event, None))
     }
 
+    /// As [`Handle::submit`], for an event that has been judged already, by [`Handle::judge`].
+    pub fn submit_judged(&self, mut event: Event, verdict: Option<Verdict>) -> Answering {
+        event.received = self.now();
+        self.enqueue_one(work(event, verdict, None))
+    }
+
     /// Submits an event whose receipt was stamped elsewhere (by a broker, by another centre). A receipt in our future
     /// counts as now.
     pub fn submit_received(&self, event: Event) -> Answering {
@@ -321,17 +327,8 @@ impl Handle {
     // Inside
 
     fn work(&self, event: Event, received: Option<Timestamp>) -> Work {
-        let (lane, verdict) = match &event.body {
-            Body::Report(_) => {
-                let verdict = (self.shared.sorter)(&self.shared.playbook.load(), &event);
-                (verdict.as_ref().map_or(Lane::Ordinary, |v| v.classification.lane), verdict)
-            }
-            Body::Position(_) => (Lane::Ordinary, None),
-            Body::Act(_) | Body::Command(_) => (Lane::BottomLine, None),
-        };
-        let bytes = bytes_of(&event);
-        let input = Input::Event(Box::new(event), verdict.map(Box::new));
-        Work { input, lane, received, bytes, reply: None }
+        let verdict = self.judge(&event);
+        work(event, verdict, received)
     }
 
     fn enqueue_one(&self, work: Work) -> Answering {
@@ -416,6 +413,18 @@ impl Shared {
             _ => SubmitError::Stopped { reason: "Muster is shutting down".into() },
         }
     }
+}
+
+/// An event with its lane: a report's is judged; a post's or an operator's word never waits behind a flood.
+fn work(event: Event, verdict: Option<Verdict>, received: Option<Timestamp>) -> Work {
+    let lane = match &event.body {
+        Body::Report(_) => verdict.as_ref().map_or(Lane::Ordinary, |v| v.classification.lane),
+        Body::Position(_) => Lane::Ordinary,
+        Body::Act(_) | Body::Command(_) => Lane::BottomLine,
+    };
+    let bytes = bytes_of(&event);
+    let input = Input::Event(Box::new(event), verdict.map(Box::new));
+    Work { input, lane, received, bytes, reply: None }
 }
 
 /// What grows with the sender's will; the rest is a constant.

@@ -261,7 +261,7 @@ impl Engine {
                 if counts && !self.orders_of(&incident).any(|o| o.is_live() && o.covers.is_none()) {
                     self.reach(&incident, Milestone::Cleared, done, Some(echelon));
                 }
-                self.after_release(&incident, &post);
+                self.after_release(&post);
             }
             _ => {}
         }
@@ -344,7 +344,7 @@ impl Engine {
             self.escalate(&incident, &[miss]);
         }
         let _ = replaced;
-        self.after_release(&incident, &post);
+        self.after_release(&post);
     }
 
     /// Orders the next post for an order that failed, or says that there is none.
@@ -442,12 +442,22 @@ impl Engine {
 
     /// Arms the instant at which a post's hours next begin or end.
     pub(super) fn arm_hours(&mut self, post: &PostId) {
-        let Some(unit) = self.fleet.get(post) else { return };
-        let local = self.local(self.now);
-        if let Some(minutes) = unit.spec.hours.minutes_to_change(local.minute) {
-            let minute = self.now.0.div_euclid(60_000) + i64::from(minutes);
-            self.wheel.insert(Timestamp(minute * 60_000), Deadline::Hours(post.clone()));
+        if let Some(at) = self.hours_change(post) {
+            self.wheel.insert(at, Deadline::Hours(post.clone()));
         }
+    }
+
+    /// Its hours are about to be others, or it is about to go.
+    fn disarm_hours(&mut self, post: &PostId) {
+        if let Some(at) = self.hours_change(post) {
+            self.wheel.cancel(at, &Deadline::Hours(post.clone()));
+        }
+    }
+
+    fn hours_change(&self, post: &PostId) -> Option<Timestamp> {
+        let hours = &self.fleet.get(post)?.spec.hours;
+        let minutes = hours.minutes_to_change(self.local(self.now).minute)?;
+        Some(Timestamp((self.now.0.div_euclid(60_000) + i64::from(minutes)) * 60_000))
     }
 
     /// A post's hours began or ended; what it said itself about an earlier shift is over.
@@ -548,6 +558,7 @@ impl Engine {
         match change {
             RosterChange::Post(spec) => {
                 let post = spec.id.clone();
+                self.disarm_hours(&post);
                 self.fleet.put((*spec).clone());
                 let record = self.post_record(&post);
                 (record.spec, record.gone) = (Some(*spec), false);
@@ -556,9 +567,10 @@ impl Engine {
             }
             RosterChange::Gone(post) => {
                 self.lose_post(&post, Recall::OutOfService);
+                self.disarm_hours(&post);
                 self.fleet.remove(&post);
                 let record = self.post_record(&post);
-                (record.spec, record.gone) = (None, true);
+                (record.spec, record.gone, record.duty) = (None, true, Duty::default());
             }
         }
         Answer::applied(None)
@@ -584,6 +596,8 @@ impl Engine {
         let own = |record: Option<&PostRecord>| record.is_some_and(|r| r.spec.is_some());
         for post in before {
             if !self.playbook.posts.contains_key(&post) && !own(self.posts.get(&post)) {
+                // First nobody may ask it any more.
+                self.fleet.set_duty(&post, Duty::OutOfService("off the roster".into()));
                 self.lose_post(&post, Recall::OutOfService);
                 self.fleet.remove(&post);
             }
@@ -592,10 +606,13 @@ impl Engine {
         for spec in posts {
             let id = spec.id.clone();
             if !self.posts.get(&id).is_some_and(|r| r.gone || r.spec.is_some()) {
+                let duty = self.posts.get(&id).map(|record| record.duty.clone()).unwrap_or_default();
                 self.fleet.put(spec);
-                self.arm_hours(&id);
+                self.fleet.set_duty(&id, duty);
             }
         }
+        // Hours, spans and quiet times are the new playbook's: what the old one had armed by them is armed anew.
+        self.arm_all();
         Answer::applied(None)
     }
 

@@ -89,9 +89,15 @@ impl Engine {
             now: self.now,
             local: self.local(self.now),
         };
-        let units: Vec<Called> = within_radius(&self.playbook, &self.fleet, &self.playbook.teams, &around)
-            .0
+        let near = within_radius(&self.playbook, &self.fleet, &self.playbook.teams, &around).0;
+        let bound = self.playbook.limits.all_call_units;
+        if near.len() > bound {
+            let text = format!("{} units are near {id}; the nearest {bound} are called", near.len());
+            self.notice(Some(id), NoticeKind::LimitReached, text);
+        }
+        let units: Vec<Called> = near
             .into_iter()
+            .take(bound)
             .map(|near| Called { unit: near.unit, distance_m: near.distance_m, coming: None })
             .collect();
         let posts = units.iter().filter(|u| matches!(u.unit, Callee::Post(_))).count();

@@ -61,7 +61,11 @@ impl Engine {
             CommandKind::Hold { mark } => {
                 need(has_reason, "no-reason", "reason", "a hold explains a delay, so it needs a reason")?;
                 let mark = mark.map(|m| crate::model::MarkName::from(m.as_str()));
-                self.incident_mut(&id).holds.push(mark.clone());
+                self.known_mark(&id, mark.as_ref())?;
+                let incident = self.incident_mut(&id);
+                if !incident.holds.contains(&mark) {
+                    incident.holds.push(mark.clone());
+                }
                 self.say(Some(&id), by, What::Held { mark });
                 Vec::new()
             }
@@ -102,6 +106,16 @@ impl Engine {
             self.take_up(&id, now);
         }
         Ok(Answer::Applied { incident: Some(id), orders, repeat: false })
+    }
+
+    /// A hold explains a mark that the plan has.
+    fn known_mark(&self, id: &IncidentId, mark: Option<&crate::model::MarkName>) -> Result<(), Refusal> {
+        let plan = &self.incidents[id].plan;
+        let Some(mark) = mark.filter(|mark| !plan.marks.iter().any(|m| &m.name == *mark)) else { return Ok(()) };
+        let known: Vec<_> = plan.marks.iter().map(|m| m.name.as_str()).collect();
+        let detail = format!("the plan {} has no mark `{mark}`", plan.id);
+        let hint = format!("known are: {}", known.join(", "));
+        Err(Refusal::new("unknown-mark", Some("mark"), detail, Some(&hint)))
     }
 
     /// The incident a command is about: named, or that of the order it names.
@@ -496,6 +510,10 @@ impl Engine {
                 "name the numbers of those to take out",
             );
         }
+        let bound = self.playbook.limits.reports_moved;
+        if numbers.len() > bound {
+            return refuse(format!("{} reports at once", numbers.len()), &format!("take out {bound} at a time"));
+        }
         if let Some(missing) = numbers.iter().find(|n| !self.reports.contains_key(&(id.clone(), **n))) {
             return refuse(
                 format!("{id} has no report {missing}"),
@@ -543,23 +561,33 @@ impl Engine {
         }
         let (class, place) = (self.incidents[id].classification.clone(), self.incidents[id].place.clone());
         let numbers: Vec<u32> = self.reports_of(id).map(|(n, _)| n).collect();
+        let (limits, held) = (&self.playbook.limits, self.reports_of(into).count());
+        let full = held + numbers.len() > usize::try_from(limits.reports_per_incident).unwrap_or(usize::MAX);
+        if full || numbers.len() > limits.reports_moved {
+            let detail = format!("{id} has {} reports, {into} has {held}", numbers.len());
+            return Err(Refusal::new("too-many-reports", Some("into"), detail, Some("link the two instead")));
+        }
         for n in &numbers {
             self.touch(Key::Report(id.clone(), *n));
             let record = self.reports.remove(&(id.clone(), *n)).expect("listed just now");
             self.append_report(into, ReportRecord { reason: "merged by an operator".into(), ..record });
         }
-        let moving: Vec<(PostId, OrderState, Role)> = self
+        let moving: Vec<(OrderId, PostId, OrderState, Role)> = self
             .orders_of(id)
             .filter(|o| o.is_live() && o.state >= OrderState::EnRoute && o.covers.is_none())
-            .map(|o| (o.post.clone(), o.state, o.role))
+            .map(|o| (o.id.clone(), o.post.clone(), o.state, o.role))
             .collect();
+        // They go on for the other incident at once: nobody else is offered them in between.
+        for (order, ..) in &moving {
+            self.end_order(order, OrderState::Recalled, Some(Recall::Merged), true);
+        }
         self.finish(id, IncidentState::DuplicateOf(into.clone()), None, Recall::Merged);
         let reports = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
         self.say(Some(into), Actor::Engine, What::Merged { from: id.clone(), reports });
         self.link(id, into, "merged", None);
         let mut orders = Vec::new();
         let now = self.now;
-        for (post, state, role) in moving {
+        for (_, post, state, role) in moving {
             let room = self.incidents[into].orders < self.playbook.limits.orders_per_incident;
             if room && !self.orders_of(into).any(|o| o.post == post && o.is_live()) {
                 let lost = self.make_room(&post);
@@ -578,6 +606,8 @@ impl Engine {
                 };
                 self.act_on_order(&order, act, now, &told, Some(&Actor::Engine))?;
                 orders.push(order);
+            } else {
+                self.after_release(&post);
             }
         }
         orders.extend(self.learn(into, &class, &place));

@@ -12,12 +12,16 @@ use super::snapshot::Key;
 use super::state::{Incident, Order, OrderTimes, STATE_VERSION};
 use super::{Actor, Effect, Engine, NoticeKind, OrderMessage, Task, Weighed, What};
 use crate::model::{
-    AreaId, FreeText, IncidentId, IncidentState, Lane, MarkName, Millis, OrderId, OrderState, PostId, Recall, Role,
+    AreaId, FreeText, IncidentId, IncidentState, Lane, MarkName, Millis, OrderId, OrderState, Position, PostId, Recall,
+    Role,
 };
 use crate::playbook::{Milestone, OnMiss};
 
-/// Incidents of the waiting queue that one freed post is offered to.
-const OFFERED_MAX: usize = 32;
+/// Incidents of the waiting queue that ask for a post like the freed one, and for which it is weighed.
+const WEIGHED_MAX: usize = 256;
+
+/// Those of them that it could help, for which posts are chosen anew until one takes it.
+const OFFERED_MAX: usize = 8;
 
 /// Why posts are ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,14 +87,33 @@ impl Engine {
         // While it is verified nobody is asked for, and when it is controlled nobody is sent any more.
         let active = incident.asks();
         let Some(target) = incident.place.position.filter(|_| active) else { return Vec::new() };
-        let lacking: Vec<(usize, u16)> = (0..incident.needs.len())
-            .map(|ix| (ix, usize::from(incident.needs[ix].wanted).saturating_sub(self.serving(id, ix))))
+        let (lacking, excluded) = (self.lacking(id), self.excluded(id));
+        let choice = linkage::choose(&self.playbook, &self.fleet, &self.ask_for(id, target, &lacking, &excluded));
+        let orders = self.take(id, choice.picks, &cause.word());
+        self.note_short(id, &lacking, &choice.short);
+        orders
+    }
+
+    /// Its needs that lack posts, and how many.
+    fn lacking(&self, id: &IncidentId) -> Vec<(usize, u16)> {
+        let needs = &self.incidents[id].needs;
+        (0..needs.len())
+            .map(|ix| (ix, usize::from(needs[ix].wanted).saturating_sub(self.serving(id, ix))))
             .map(|(ix, count)| (ix, u16::try_from(count).unwrap_or(u16::MAX)))
             .filter(|&(_, count)| count > 0)
-            .collect();
-        let excluded = self.excluded(id);
+            .collect()
+    }
+
+    fn ask_for<'a>(
+        &'a self,
+        id: &IncidentId,
+        target: Position,
+        lacking: &[(usize, u16)],
+        excluded: &'a BTreeMap<PostId, SmolStr>,
+    ) -> Ask<'a> {
         let incident = &self.incidents[id];
-        let ask = Ask {
+        let wanted = |&(need, count): &(usize, u16)| Wanted { need, spec: &incident.needs[need].need, count };
+        Ask {
             target,
             county: incident.place.county.as_ref(),
             severity: incident.classification.severity,
@@ -98,18 +121,18 @@ impl Engine {
             drill: incident.drill(),
             may_preempt: !incident.robbed,
             echelon_max: incident.echelon,
-            needs: lacking
-                .iter()
-                .map(|&(need, count)| Wanted { need, spec: &incident.needs[need].need, count })
-                .collect(),
-            excluded: &excluded,
+            needs: lacking.iter().map(wanted).collect(),
+            excluded,
             now: self.now,
             local: self.local(self.now),
-        };
-        let choice = linkage::choose(&self.playbook, &self.fleet, &ask);
-        let orders = self.take(id, choice.picks, &cause.word());
-        self.note_short(id, &lacking, &choice.short);
-        orders
+        }
+    }
+
+    /// Whether one post could serve any need of an incident that waits: cheaper than to choose anew.
+    fn could_help(&self, id: &IncidentId, post: &PostId) -> bool {
+        let Some(target) = self.incidents[id].place.position else { return false };
+        let (lacking, excluded) = (self.lacking(id), self.excluded(id));
+        linkage::could_serve(&self.playbook, &self.fleet, &self.ask_for(id, target, &lacking, &excluded), post)
     }
 
     /// Makes picks true: drops and pre-emptions first, then the orders, then what follows from them.
@@ -358,23 +381,18 @@ impl Engine {
 
     /// A post became free, came on duty, or said where it is: the head of the queue that it can help is served.
     pub(super) fn serve_queue(&mut self, freed: &PostId) {
-        let Some(unit) = self.fleet.get(freed) else { return };
-        let (kind, capabilities) = (unit.spec.kind, unit.spec.capabilities.clone());
-        let helps = |incident: &Incident| {
+        let Some(unit) = self.fleet.get(freed).filter(|_| !self.queue.is_empty()) else { return };
+        let (kind, capabilities) = (unit.spec.kind, &unit.spec.capabilities);
+        let asks = |incident: &Incident| {
             incident.needs.iter().any(|run| {
                 run.waiting.is_some()
                     && run.need.kinds.contains(&kind)
                     && run.need.capability.as_ref().is_none_or(|c| capabilities.contains(c))
             })
         };
-        let waiting: Vec<IncidentId> = self
-            .queue
-            .iter()
-            .map(|(.., id)| id)
-            .filter(|id| helps(&self.incidents[*id]))
-            .take(OFFERED_MAX)
-            .cloned()
-            .collect();
+        let asking = self.queue().filter(|id| asks(&self.incidents[*id])).take(WEIGHED_MAX);
+        let waiting: Vec<IncidentId> =
+            asking.filter(|id| self.could_help(id, freed)).take(OFFERED_MAX).cloned().collect();
         for id in waiting {
             if !self.serve(&id, &Cause::Waited).is_empty() {
                 return;
@@ -490,7 +508,7 @@ impl Engine {
     pub(super) fn recall(&mut self, id: &OrderId, reason: Recall) {
         let post = self.orders[id].post.clone();
         self.end_order(id, OrderState::Recalled, Some(reason), true);
-        self.after_release(&id.incident, &post);
+        self.after_release(&post);
     }
 
     /// Ends an order: its marks, its expiry, its task.
@@ -513,14 +531,16 @@ impl Engine {
 
     /// What follows when a post has been released by an incident: covers for it end, a shift that was over ends, and
     /// whoever waits is served.
-    pub(super) fn after_release(&mut self, id: &IncidentId, post: &PostId) {
+    pub(super) fn after_release(&mut self, post: &PostId) {
         let idle = self.fleet.get(post).is_some_and(|unit| unit.tasks.is_empty());
         if !idle {
             return;
         }
-        let covers: Vec<OrderId> = self
-            .orders_of(id)
-            .filter(|o| o.is_live() && o.covers.as_ref().is_some_and(|(_, original)| original == post))
+        // Its cover may have been ordered by another incident, from which it was taken for this one.
+        let moved_up = self.fleet.iter().flat_map(|unit| &unit.tasks).filter(|task| task.covers.is_some());
+        let covers: Vec<OrderId> = moved_up
+            .map(|task| &self.orders[&task.order])
+            .filter(|o| o.covers.as_ref().is_some_and(|(_, original)| original == post))
             .map(|o| o.id.clone())
             .collect();
         for cover in covers {
@@ -533,19 +553,25 @@ impl Engine {
     /// Whoever fills a need first keeps it: the others are taken back unless they have set out.
     pub(super) fn settle_need(&mut self, signed: &OrderId) {
         let id = signed.incident.clone();
-        let Some(need) = self.orders[signed].need else { return };
-        let wanted = usize::from(self.incidents[&id].needs[usize::from(need)].wanted);
+        let order = &self.orders[signed];
+        let (need, covers) = (order.need, order.covers.clone());
+        let wanted = match need {
+            Some(need) => usize::from(self.incidents[&id].needs[usize::from(need)].wanted),
+            // One post covers for one.
+            None if covers.is_some() => 1,
+            None => return,
+        };
         let mut filling: Vec<_> = self
             .orders_of(&id)
-            .filter(|o| o.need == Some(need) && o.is_live())
-            .map(|o| (o.state < OrderState::Signed, o.times.signed, o.id.clone(), o.state))
+            .filter(|o| o.need == need && o.covers == covers && (o.is_live() || o.may_yet_come()))
+            .map(|o| (o.times.signed.is_none(), o.times.signed, o.id.clone()))
             .collect();
         // Signed ones first, by the instant of their signature.
         filling.sort();
         let filled = filling.iter().filter(|(unsigned, ..)| !unsigned).count();
         if filled >= wanted {
-            for (_, _, order, state) in filling.into_iter().skip(wanted) {
-                if state < OrderState::EnRoute {
+            for (_, _, order) in filling.into_iter().skip(wanted) {
+                if self.orders[&order].may_yet_come() {
                     self.recall(&order, Recall::NeedFilled);
                 }
             }
@@ -631,7 +657,7 @@ impl Engine {
             self.say(Some(&id.incident), Actor::Engine, what);
             self.notice(Some(&id.incident), NoticeKind::NobodyReached, format!("{id} expired and nobody else can go"));
         }
-        self.after_release(&id.incident, &post);
+        self.after_release(&post);
     }
 }
 

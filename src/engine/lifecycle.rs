@@ -10,7 +10,7 @@
 use super::deadline::Deadline;
 use super::state::Closing;
 use super::{Actor, Engine, NoticeKind, Refusal, What};
-use crate::model::{Act, CommandKind, DispositionCode, IncidentId, IncidentState, OrderId, OrderState, Recall};
+use crate::model::{Act, CommandKind, DispositionCode, IncidentId, IncidentState, OrderId, Recall};
 use crate::playbook::Milestone;
 
 /// What somebody wants to do with an incident.
@@ -109,11 +109,8 @@ impl Engine {
         let now = self.now;
         self.reach(id, Milestone::Controlled, now, None);
         self.cancel_marks(id, 0, |m| !matches!(m, Milestone::Cleared | Milestone::Closed));
-        let unsent: Vec<OrderId> = self
-            .orders_of(id)
-            .filter(|o| o.is_live() && o.state < OrderState::EnRoute && o.covers.is_none())
-            .map(|o| o.id.clone())
-            .collect();
+        let unsent: Vec<OrderId> =
+            self.orders_of(id).filter(|o| o.may_yet_come() && o.covers.is_none()).map(|o| o.id.clone()).collect();
         for order in unsent {
             self.recall(&order, Recall::Ended);
         }
@@ -137,10 +134,11 @@ impl Engine {
         self.move_to(id, state);
         self.cancel_marks(id, 0, |_| true);
         self.drop_notices_of(id);
-        let live: Vec<OrderId> = self.orders_of(id).filter(|o| o.is_live()).map(|o| o.id.clone()).collect();
+        let bound = |o: &super::state::Order| o.is_live() || o.may_yet_come();
+        let live: Vec<OrderId> = self.orders_of(id).filter(|o| bound(o)).map(|o| o.id.clone()).collect();
         for order in live {
             // Recalling one may have ended another: a cover goes when its original is back.
-            if self.orders[&order].is_live() {
+            if bound(&self.orders[&order]) {
                 self.recall(&order, recall);
             }
         }
@@ -166,15 +164,16 @@ impl Engine {
         let incident = self.incident_mut(id);
         (incident.clock_from, incident.last_report) = (now, now);
         (incident.ordered, incident.robbed, incident.flood) = (None, false, None);
+        // Nobody has taken it up again, and what explained a miss then explains none now.
+        incident.taken = false;
+        incident.holds.clear();
         incident.confirmed = incident.plan.verify_first.then_some(now);
         incident.marks.clear();
         incident.needs.clear();
         incident.echelon = 1;
         self.arm_incident(id, None);
-        if self.incidents[id].confirmed.is_some() {
-            self.reach(id, Milestone::Verified, now, None);
-        }
         self.ask(id);
+        self.reach_what_stands(id);
         self.serve(id, &super::dispatch::Cause::Evaluated(why.into()))
     }
 

@@ -18,6 +18,9 @@ use crate::playbook::{LateAction, MatchMode};
 /// The side of an index cell in degrees: about a kilometre.
 const CELL_DEG: f64 = 0.01;
 
+/// Merges of merges that are followed to the incident that goes on.
+const MERGES_FOLLOWED: usize = 8;
+
 /// Where incidents are, by cell.
 #[derive(Debug, Default)]
 pub(super) struct Nearby {
@@ -99,13 +102,15 @@ impl Engine {
     /// The producer itself says that it is the same.
     fn match_reference(&self, reference: &str, record: &ReportRecord) -> Option<Match> {
         let seen = self.repeats.referenced(reference)?;
-        let incident = self.incidents.get(seen.incident.as_ref()?)?;
+        let incident = self.goes_on_as(seen.incident.as_ref()?)?;
         let category = self.playbook.taxonomy.categories.get(incident.category())?;
         if incident.status != record.report.status || category.matching.mode == MatchMode::Never {
             return None;
         }
         let deed = match incident.state {
             IncidentState::Closed => MatchDeed::Late(self.late_deed(incident, record)?),
+            // The counted incident of a flood is nobody's own; and what is full takes no more.
+            _ if incident.flood.is_some() || self.is_full(incident) => MatchDeed::Suggest,
             _ if incident.state.is_open() => MatchDeed::Join,
             _ => return None,
         };
@@ -117,13 +122,25 @@ impl Engine {
         })
     }
 
-    fn match_place(&self, incident: &Incident, record: &ReportRecord, at: Position) -> Option<Match> {
+    /// The incident under which another goes on: itself, unless it was found to be one seen twice.
+    pub(super) fn goes_on_as(&self, id: &IncidentId) -> Option<&Incident> {
+        let mut incident = self.incidents.get(id)?;
+        for _ in 0..MERGES_FOLLOWED {
+            let IncidentState::DuplicateOf(other) = &incident.state else { return Some(incident) };
+            incident = self.incidents.get(other)?;
+        }
+        None
+    }
+
+    fn match_place(&self, near: &Incident, record: &ReportRecord, at: Position) -> Option<Match> {
+        // Where an incident was seen that is another one seen twice, that other one is meant.
+        let incident = self.goes_on_as(&near.id)?;
         let categories = &self.playbook.taxonomy.categories;
         let (ours, theirs) = (categories.get(&record.classification.category)?, categories.get(incident.category())?);
         if incident.status != record.report.status || ours.family != theirs.family || incident.flood.is_some() {
             return None;
         }
-        let distance = incident.place.position?.distance_m(at);
+        let distance = near.place.position?.distance_m(at);
         if distance > ours.matching.distance_m {
             return None;
         }

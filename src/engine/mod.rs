@@ -182,6 +182,12 @@ impl Engine {
         for order in held {
             self.put_task(&order);
         }
+        self.arm_all();
+    }
+
+    /// Puts every deadline on an empty wheel: after a restore, and after a playbook whose spans may be others.
+    fn arm_all(&mut self) {
+        self.wheel = wheel::Wheel::default();
         if self.now != Timestamp(0) {
             self.arm_all_hours();
         }

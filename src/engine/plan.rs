@@ -328,7 +328,7 @@ impl Engine {
     }
 
     /// Marks whose milestone has been reached already do not run.
-    fn reach_what_stands(&mut self, id: &IncidentId) {
+    pub(super) fn reach_what_stands(&mut self, id: &IncidentId) {
         let now = self.now;
         if self.incidents[id].place.spot == Spot::Known {
             self.reach(id, Milestone::Located, now, None);

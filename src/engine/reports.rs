@@ -190,8 +190,10 @@ impl Engine {
     /// Links two incidents both ways, once.
     pub(super) fn link(&mut self, a: &IncidentId, b: &IncidentId, reason: &str, score: Option<u8>) {
         for (one, other) in [(a, b), (b, a)] {
+            let links_max = self.playbook.limits.links_per_incident;
             let incident = self.incident_mut(one);
-            if !incident.links.iter().any(|l| &l.other == other) {
+            // One that everything may belong to is linked from the others; its own document stays small.
+            if incident.links.len() < links_max && !incident.links.iter().any(|l| &l.other == other) {
                 incident.links.push(Link { other: other.clone(), reason: reason.to_owned(), score });
             }
         }
@@ -290,7 +292,7 @@ impl Engine {
         }
         let now = self.now;
         for seen in dropped {
-            let open = seen.incident.as_ref().and_then(|id| self.incidents.get(id)).is_some_and(|i| i.state.is_open());
+            let open = seen.incident.as_ref().and_then(|id| self.goes_on_as(id)).is_some_and(|i| i.state.is_open());
             if open {
                 self.put_seen(Seen { at: now, ..seen });
             }

@@ -441,6 +441,12 @@ impl Order {
         (self.state.is_live() && !self.superseded) || self.state == OrderState::Cleared
     }
 
+    /// Whether its post has not set out but still may: also one that did not sign in time, whose late signature counts.
+    #[must_use]
+    pub fn may_yet_come(&self) -> bool {
+        self.state < OrderState::EnRoute || self.state == OrderState::Expired
+    }
+
     /// Whether its post stands there now, or stood there and cleared.
     #[must_use]
     pub fn has_been_on_scene(&self) -> bool {

@@ -168,6 +168,12 @@ pub struct Limits {
     pub orders_per_incident: u32,
     /// Reports of one incident that keep a document of their own; further ones are counted.
     pub reports_per_incident: u32,
+    /// Links of one incident to others that its document holds; further ones stand with the others alone.
+    pub links_per_incident: usize,
+    /// Reports that one split or merge moves.
+    pub reports_moved: usize,
+    /// Units that one all-call calls, the nearest ones.
+    pub all_call_units: usize,
     /// Units an all-call calls in one step.
     pub all_call_per_step: usize,
     /// A mark that is missed again and again stops repeating after this many times; the notice goes on.
@@ -187,6 +193,9 @@ impl Default for Limits {
             clock_behind: Millis::from_mins(60),
             orders_per_incident: 64,
             reports_per_incident: 1_000,
+            links_per_incident: 64,
+            reports_moved: 20,
+            all_call_units: 4_800,
             all_call_per_step: 200,
             mark_repeats: 20,
             located_within: Millis::from_secs(60),

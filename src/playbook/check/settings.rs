@@ -204,6 +204,9 @@ fn limits(limits: &Entry<Limits>, problems: &mut Problems) {
         ("queue_max", limits.queue_max as u64, 0, 8),
         ("orders_per_incident", limits.orders_per_incident.into(), 1, 1_000),
         ("reports_per_incident", limits.reports_per_incident.into(), 1, 100_000),
+        ("links_per_incident", limits.links_per_incident as u64, 1, 64),
+        ("reports_moved", limits.reports_moved as u64, 1, 20),
+        ("all_call_units", limits.all_call_units as u64, 1, 4_800),
         ("all_call_per_step", limits.all_call_per_step as u64, 1, 200),
         ("mark_repeats", limits.mark_repeats.into(), 1, 1_000),
     ];

@@ -200,7 +200,7 @@ fn limits(limits: &Entry<Limits>, problems: &mut Problems) {
             problems.at(limits, &[name.into()], format!("`{name}` is no time at all"));
         }
     }
-    let counts: [(&str, u64, u64, u64); 5] = [
+    let counts: [(&str, u64, u64, u64); 8] = [
         ("queue_max", limits.queue_max as u64, 0, 8),
         ("orders_per_incident", limits.orders_per_incident.into(), 1, 1_000),
         ("reports_per_incident", limits.reports_per_incident.into(), 1, 100_000),

@@ -45,7 +45,10 @@ impl Engine {
                 }
                 answer
             }
-            Err(refusal) => Answer::Refused(refusal),
+            Err(refusal) => {
+                self.remember_refused(meta, &refusal);
+                Answer::Refused(refusal)
+            }
         }
     }
 

@@ -204,6 +204,7 @@ impl Engine {
 
     /// Issues one order.
     pub(super) fn issue(&mut self, id: &IncidentId, issue: Issue) -> OrderId {
+        self.no_flood(id);
         let expiry = self.incidents[id].plan.expiry;
         let now = self.now;
         let incident = self.incident_mut(id);

@@ -13,7 +13,7 @@ use super::plan::Opening;
 use super::snapshot::Key;
 use super::state::{Bucket, ReportRecord, STATE_VERSION};
 use super::{Actor, Engine, NoticeKind, What};
-use crate::model::{DispositionCode, IncidentId, IncidentState, Lane, Meta, Millis, Recall, SourceId, Timestamp};
+use crate::model::{IncidentId, IncidentState, Lane, Meta, Millis, Recall, SourceId, Timestamp};
 
 /// A token, in the unit buckets count in.
 const TOKEN: u64 = 1000;
@@ -69,8 +69,6 @@ impl Engine {
         let quiet = self.playbook.folding.quiet;
         let by = Actor::Source(meta.source.clone());
         let (id, n) = if let Some(id) = open {
-            let last = self.incidents[&id].last_report;
-            self.wheel.cancel(last + quiet, &Deadline::Quiet(id.clone()));
             let n = self.append_report(&id, record);
             self.incident_mut(&id).folded += 1;
             (id, n)
@@ -82,6 +80,7 @@ impl Engine {
             if let Some(bucket) = self.buckets.get_mut(key) {
                 bucket.flood = Some(id.clone());
             }
+            self.wheel.insert(self.incidents[&id].last_report + quiet, Deadline::Quiet(id.clone()));
             self.touch(Key::Bucket(key.clone()));
             self.notice(
                 Some(&id),
@@ -90,8 +89,6 @@ impl Engine {
             );
             (id, 1)
         };
-        let last = self.incidents[&id].last_report;
-        self.wheel.insert(last + quiet, Deadline::Quiet(id.clone()));
         let folded = self.incidents[&id].folded;
         self.say(Some(&id), by, What::Folded { source: meta.source.clone(), event: meta.id.clone(), folded });
         (id, n)
@@ -100,7 +97,27 @@ impl Engine {
     /// The flood has been quiet: its incident takes no more reports and is closed.
     pub(super) fn flood_quiet(&mut self, id: &IncidentId) {
         if self.incidents.get(id).is_some_and(|i| i.state.is_open() && i.flood.is_some()) {
-            self.finish(id, IncidentState::Closed, Some(DispositionCode::from("flood-over")), Recall::Ended);
+            let disposition = self.playbook.folding.disposition.clone();
+            self.finish(id, IncidentState::Closed, Some(disposition), Recall::Ended);
+        }
+    }
+
+    /// Somebody is sent, or a person has said what it is: from then on it is an incident like any other, takes no more folded
+    /// reports and does not close by itself.
+    pub(super) fn no_flood(&mut self, id: &IncidentId) {
+        if let Some(key) = self.incidents[id].flood.clone() {
+            self.end_flood(id, &key);
+            self.incident_mut(id).flood = None;
+        }
+    }
+
+    /// A flood's incident took another report: its quiet time begins anew.
+    pub(super) fn not_quiet(&mut self, id: &IncidentId, before: Timestamp) {
+        let incident = &self.incidents[id];
+        if incident.flood.is_some() && incident.state.is_open() {
+            let quiet = self.playbook.folding.quiet;
+            self.wheel.cancel(before + quiet, &Deadline::Quiet(id.clone()));
+            self.wheel.insert(incident.last_report + quiet, Deadline::Quiet(id.clone()));
         }
     }
 

@@ -13,6 +13,9 @@ use super::{Actor, Engine, NoticeKind, Refusal, What};
 use crate::model::{Act, CommandKind, DispositionCode, IncidentId, IncidentState, OrderId, Recall};
 use crate::playbook::Milestone;
 
+/// Documents of an old incident that are dropped at once; the rest follows, so that no step is long.
+const RETIRED_AT_ONCE: usize = 48;
+
 /// What somebody wants to do with an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Deed {
@@ -188,27 +191,30 @@ impl Engine {
     /// A closed incident leaves the reach of late reports; its story stays in the archive.
     pub(super) fn retire(&mut self, id: &IncidentId) {
         use super::snapshot::Key;
-        let Some(incident) = self.incidents.remove(id) else { return };
-        self.near.remove(&incident);
-        self.touch(Key::Incident(id.clone()));
-        for n in 1..=incident.orders {
-            let order = incident.order_id(n);
-            self.orders.remove(&order);
-            self.touch(Key::Order(order));
+        let Some(incident) = self.incidents.get(id) else { return };
+        let Some(closing) = incident.closed.as_ref().filter(|_| !incident.state.is_open()) else { return };
+        let due = closing.at + self.playbook.limits.closed_kept;
+        let calls: Vec<_> = self.calls.range((id.clone(), 0, 0)..=(id.clone(), u32::MAX, u32::MAX)).collect();
+        let calls = calls.into_iter().map(|((_, n, k), _)| Key::Call(id.clone(), *n, *k));
+        let reports = self.reports_of(id).map(|(n, _)| Key::Report(id.clone(), n));
+        let orders = self.orders_of(id).map(|o| Key::Order(o.id.clone()));
+        let gone: Vec<Key> = calls.chain(reports).chain(orders).take(RETIRED_AT_ONCE).collect();
+        let last = gone.len() < RETIRED_AT_ONCE;
+        for key in gone {
+            match &key {
+                Key::Call(id, n, k) => drop(self.calls.remove(&(id.clone(), *n, *k))),
+                Key::Report(id, n) => drop(self.reports.remove(&(id.clone(), *n))),
+                Key::Order(order) => drop(self.orders.remove(order)),
+                _ => unreachable!("collected above"),
+            }
+            self.touch(key);
         }
-        let reports: Vec<u32> = self.reports_of(id).map(|(n, _)| n).collect();
-        for n in reports {
-            self.reports.remove(&(id.clone(), n));
-            self.touch(Key::Report(id.clone(), n));
-        }
-        let calls: Vec<_> = self
-            .calls
-            .range((id.clone(), 0, 0)..=(id.clone(), u32::MAX, u32::MAX))
-            .map(|(key, _)| key.clone())
-            .collect();
-        for (id, n, k) in calls {
-            self.calls.remove(&(id.clone(), n, k));
-            self.touch(Key::Call(id, n, k));
+        if !last {
+            // Overdue, so it is the first to be fired again; the incident itself goes with the last of its documents.
+            self.wheel.insert(due, Deadline::Retire(id.clone()));
+        } else if let Some(incident) = self.incidents.remove(id) {
+            self.near.remove(&incident);
+            self.touch(Key::Incident(id.clone()));
         }
     }
 

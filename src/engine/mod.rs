@@ -78,6 +78,10 @@ use state::{Bucket, CallList, Head, Incident, OpenNotice, Order, PostRecord, Rep
 /// Deadlines fired by one call of [`Engine::advance`].
 const FIRED_MAX: usize = 64;
 
+/// Documents changed, and effects given, after which one call of [`Engine::advance`] fires no further deadline.
+const CHANGED_ENOUGH: usize = 48;
+const EFFECTS_ENOUGH: usize = 192;
+
 /// One command area: its incidents, posts and marks.
 #[derive(Debug)]
 pub struct Engine {
@@ -287,7 +291,11 @@ impl Engine {
         self.wake(to);
         std::mem::swap(&mut self.out, effects);
         let mut fired = 0;
-        while fired < FIRED_MAX {
+        let (said, changed) = (self.out.len(), self.changed.len());
+        while fired < FIRED_MAX
+            && self.out.len() - said < EFFECTS_ENOUGH
+            && self.changed.len() - changed < CHANGED_ENOUGH
+        {
             let Some((due, deadline)) = self.wheel.pop(to) else { break };
             // What fell due during our own outage fires as of our return; all else as of its own instant.
             let back = self.outage.map(|outage| outage.to).filter(|back| due <= *back);

@@ -175,6 +175,7 @@ impl Engine {
         place: Option<Place>,
         why: &str,
     ) -> Vec<OrderId> {
+        self.no_flood(id);
         let before = self.incidents[id].clone();
         let live: Vec<OrderId> = self.orders_of(id).filter(|o| o.is_live()).map(|o| o.id.clone()).collect();
         let moved = place.is_some();

@@ -13,6 +13,16 @@ use crate::model::{Digest, Meta, Timestamp};
 /// Entries in one document.
 const LIST_MAX: usize = 64;
 
+/// Documents of a minute that are dropped at once.
+const FORGOTTEN_AT_ONCE: usize = 16;
+
+/// Bytes in one document, roughly: refusals are kept with their words.
+const LIST_BYTES: usize = 12_000;
+
+fn fits(list: &SeenList, one: &Seen) -> bool {
+    list.seen.iter().map(Seen::weight).sum::<usize>() + one.weight() <= LIST_BYTES
+}
+
 /// Everything known.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
@@ -68,7 +78,7 @@ impl Repeats {
         let minute = seen.at.0.div_euclid(60_000);
         let last = self.lists.range((minute, 0)..=(minute, u32::MAX)).next_back();
         let k = match last {
-            Some((&(_, k), list)) if list.seen.len() < LIST_MAX => k,
+            Some((&(_, k), list)) if list.seen.len() < LIST_MAX && fits(list, &seen) => k,
             Some((&(_, k), _)) => k + 1,
             None => 0,
         };
@@ -80,9 +90,10 @@ impl Repeats {
         (minute, k)
     }
 
-    /// Drops a minute; returns the documents that are gone and the entries they held.
+    /// Drops a stretch of a minute; returns the documents that are gone and the entries they held.
     pub(super) fn forget(&mut self, minute: i64) -> (Vec<(i64, u32)>, Vec<Seen>) {
-        let keys: Vec<_> = self.lists.range((minute, 0)..=(minute, u32::MAX)).map(|(key, _)| *key).collect();
+        let all = self.lists.range((minute, 0)..=(minute, u32::MAX));
+        let keys: Vec<_> = all.map(|(key, _)| *key).take(FORGOTTEN_AT_ONCE).collect();
         let mut dropped = Vec::new();
         for key in &keys {
             let list = self.lists.remove(key).unwrap_or_default();
@@ -101,6 +112,11 @@ impl Repeats {
 
     pub(super) fn list(&self, minute: i64, k: u32) -> Option<&SeenList> {
         self.lists.get(&(minute, k))
+    }
+
+    /// Whether anything of a minute is held.
+    pub(super) fn list_of(&self, minute: i64) -> bool {
+        self.lists.range((minute, 0)..=(minute, u32::MAX)).next().is_some()
     }
 
     /// Reads a list back. Lists may come in any order, so the newest entry of an id is found by its instant.

@@ -14,6 +14,9 @@ use super::{Actor, Answer, Effect, Engine, NoticeKind, ReportAnswer, ReportOutco
 use crate::model::{Body, Event, IncidentId, Link, Meta, OrderId, Report, Spot, Timestamp};
 use crate::playbook::LateAction;
 
+/// Characters of a refusal's detail, and of its hint, that are kept for its repeat.
+const REFUSAL_CHARS: usize = 300;
+
 impl Engine {
     pub(super) fn report(
         &mut self,
@@ -204,8 +207,10 @@ impl Engine {
         let received = record.received;
         let incident = self.incident_mut(id);
         incident.reports += 1;
-        incident.last_report = incident.last_report.max(received);
+        let before = incident.last_report;
+        incident.last_report = before.max(received);
         let n = incident.reports;
+        self.not_quiet(id, before);
         self.keep_report(id, n, record);
         n
     }
@@ -272,7 +277,22 @@ impl Engine {
         let (id, content) = digests(meta);
         let numbers = || orders.iter().filter(|o| Some(&o.incident) == incident).map(|o| o.n);
         let orders = numbers().min().zip(numbers().max());
-        self.put_seen(Seen { id, content, at: self.now, incident: incident.cloned(), report, orders, outcome });
+        let (at, incident) = (self.now, incident.cloned());
+        self.put_seen(Seen { id, content, at, incident, report, orders, outcome, refused: None });
+    }
+
+    /// Remembers an act or a command that was refused: its repeat is refused as it was, whatever has changed since.
+    pub(super) fn remember_refused(&mut self, meta: &Meta, refusal: &super::Refusal) {
+        let (id, content) = digests(meta);
+        let mut refused = Box::new(refusal.clone());
+        for words in [Some(&mut refused.detail), refused.hint.as_mut()].into_iter().flatten() {
+            if let Some((end, _)) = words.char_indices().nth(REFUSAL_CHARS) {
+                words.truncate(end);
+            }
+        }
+        let at = self.now;
+        let (orders, outcome, refused) = (None, None, Some(refused));
+        self.put_seen(Seen { id, content, at, incident: None, report: 0, orders, outcome, refused });
     }
 
     fn put_seen(&mut self, seen: Seen) {
@@ -297,6 +317,10 @@ impl Engine {
                 self.put_seen(Seen { at: now, ..seen });
             }
         }
+        if self.repeats.list_of(minute) {
+            let dies = super::Repeats::dies(minute, self.playbook.limits.repeats_known);
+            self.wheel.insert(dies, super::deadline::Deadline::Forget(minute));
+        }
     }
 }
 
@@ -308,6 +332,9 @@ impl Seen {
 
     /// The answer an act or a command got.
     pub(super) fn applied_again(&self) -> Answer {
+        if let Some(refusal) = &self.refused {
+            return Answer::Refused((**refusal).clone());
+        }
         Answer::Applied { incident: self.incident.clone(), orders: self.order_ids(), repeat: true }
     }
 }

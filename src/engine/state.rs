@@ -362,6 +362,17 @@ pub struct Seen {
     /// What was done with it.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<super::effect::ReportOutcome>,
+    /// Why it was refused.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<Box<super::Refusal>>,
+}
+
+impl Seen {
+    /// About how many bytes it takes in its document.
+    pub(super) fn weight(&self) -> usize {
+        let words = |r: &super::Refusal| r.detail.len() + r.hint.as_ref().map_or(0, String::len) + 100;
+        160 + self.refused.as_deref().map_or(0, words)
+    }
 }
 
 /// A stretch of what is known: `digests/<minute>/<k>`; dies whole.

@@ -215,11 +215,19 @@ pub struct Folding {
     pub quiet: Millis,
     /// Buckets kept; the one longest unused goes first.
     pub buckets_max: usize,
+    /// The disposition with which the flood's incident closes by itself when it has been quiet.
+    pub disposition: crate::model::DispositionCode,
 }
 
 impl Default for Folding {
     fn default() -> Self {
-        Self { burst: 20, refill: Millis::from_secs(6), quiet: Millis::from_mins(10), buckets_max: 4096 }
+        Self {
+            burst: 20,
+            refill: Millis::from_secs(6),
+            quiet: Millis::from_mins(10),
+            buckets_max: 4096,
+            disposition: "flood-over".into(),
+        }
     }
 }
 

@@ -50,6 +50,16 @@ fn check_subscriptions(text: &Text, problems: &mut Problems) {
 }
 
 fn check_dispositions(text: &Text, problems: &mut Problems) {
+    let folding = text.folding.as_ref().map(|entry| entry.value.clone()).unwrap_or_default();
+    let broken = text.broken.iter().any(|(table, _)| matches!(*table, "disposition" | "folding"));
+    if !broken && !text.dispositions.iter().any(|d| d.code == folding.disposition) {
+        let what = format!("a quiet flood closes as `{}`, which is no disposition", folding.disposition);
+        match &text.folding {
+            Some(entry) if entry.says("disposition") => _ = problems.at(entry, &["disposition".into()], what),
+            _ => _ = problems.missing(&what),
+        }
+        problems.hint("name one under `[folding]` as `disposition`, or list a disposition of that code");
+    }
     let refuted: Vec<_> = text.dispositions.iter().filter(|d| d.refuted).collect();
     match refuted.as_slice() {
         [] if text.broken.iter().any(|(table, _)| *table == "disposition") => {}

@@ -103,6 +103,8 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     out.rejected(&table)?;
 
     tally.counts.rejected = table.refused.len() as u64;
+    let twice = table.notes.count("row-that-stands-twice");
+    tally.counts.unaccounted += table.rows - table.records.len() as u64 - tally.counts.rejected - twice;
     tally.counts.wall_s = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     let told = Told {
         counts: &tally.counts,

@@ -1,5 +1,6 @@
-//! The engine's first picks beside the recorded ones, and beside a rule that owes the engine nothing: the free post that is
-//! nearest on the great circle, measured here by a formula of its own.
+//! The engine's first picks beside the recorded ones, and beside a rule that owes the engine nothing: the free post, of those
+//! a plan may ask for, that is nearest on the great circle, measured here by a formula of its own. Where a file
+//! names no bases, a post stands in the middle of the places it was sent to: said from hindsight, and no more than that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +10,7 @@ use smol_str::SmolStr;
 use super::history::{Recorded, Sent};
 use super::replay::Picked;
 use super::tally::Seconds;
-use crate::model::{EventId, Position, PostId};
+use crate::model::{EventId, Kind, Position, PostId};
 use crate::playbook::Playbook;
 
 /// How often the engine chose whom the city sent.
@@ -61,13 +62,20 @@ pub struct Difference {
 /// Which posts the record says are free.
 #[derive(Debug)]
 pub(super) struct Free {
-    bases: BTreeMap<PostId, Position>,
+    /// Where each stands, and whether a plan may ask for it.
+    bases: BTreeMap<PostId, (Position, bool)>,
     bound: BTreeMap<PostId, BTreeSet<(SmolStr, u64)>>,
 }
 
 impl Free {
     pub(super) fn new(playbook: &Playbook) -> Self {
-        let bases = playbook.posts.values().map(|post| (post.id.clone(), post.base)).collect();
+        // Only kinds that some plan asks for: a chief's car is no answer to who should have gone.
+        let asked = |kind: Kind| {
+            let rows = playbook.plans.values().flat_map(|plan| &plan.needs);
+            rows.flat_map(|row| &row.needs).any(|need| need.kinds.contains(&kind))
+        };
+        let posts = playbook.posts.values();
+        let bases = posts.map(|post| (post.id.clone(), (post.base, asked(post.kind)))).collect();
         Self { bases, bound: BTreeMap::new() }
     }
 
@@ -99,14 +107,14 @@ impl Free {
 
     /// The free post that is nearest; of several the first by name.
     fn nearest(&self, place: Position) -> Option<&PostId> {
-        let free = self.bases.iter().filter(|(post, _)| !self.is_bound(post));
-        let near = free.map(|(post, base)| (great_circle_m(*base, place), post));
+        let free = self.bases.iter().filter(|(post, (_, asked))| *asked && !self.is_bound(post));
+        let near = free.map(|(post, (base, _))| (great_circle_m(*base, place), post));
         near.min_by(|a, b| a.0.total_cmp(&b.0).then_with(|| a.1.cmp(b.1))).map(|(_, post)| post)
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "metres on the globe")]
     fn metres(&self, post: &PostId, place: Option<Position>) -> Option<u32> {
-        Some(great_circle_m(*self.bases.get(post)?, place?).round() as u32)
+        Some(great_circle_m(self.bases.get(post)?.0, place?).round() as u32)
     }
 }
 

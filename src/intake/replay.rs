@@ -171,6 +171,10 @@ struct Run<'h> {
     open: BTreeMap<IncidentId, u32>,
     /// The engine's own first pick since it was last taken.
     picked: Option<Picked>,
+    /// Whether the timeline has told of an order or of a refusal since this was last cleared.
+    answered: bool,
+    /// Rows whose order the timeline neither tells nor refuses.
+    lost: Vec<SmolStr>,
     /// Reports whose incident lies in no area.
     no_area: BTreeSet<EventId>,
     inputs: u64,
@@ -192,6 +196,8 @@ impl<'h> Run<'h> {
             closed: BTreeSet::new(),
             open: BTreeMap::new(),
             picked: None,
+            answered: false,
+            lost: Vec::new(),
             no_area: BTreeSet::new(),
             inputs: 0,
             entries: 0,
@@ -220,6 +226,7 @@ impl<'h> Run<'h> {
             self.entries += 1;
             self.tally.see(&entry);
             self.watch.see(about, &entry);
+            self.answered |= matches!(entry.what, What::Ordered { .. } | What::Refused { .. });
             if let What::Opened { area: None, event, .. } = &entry.what {
                 self.no_area.insert(event.clone());
             }
@@ -277,7 +284,12 @@ impl<'h> Run<'h> {
         let sent = &self.recorded(index).sent[s];
         let kind = CommandKind::Order { post: sent.unit.clone(), role: None };
         let id = format_smolstr!("{}/{}/order", sent.row, sent.unit);
-        if let Answer::Applied { orders, .. } = self.command(index, &id, at, kind, sink)?
+        self.answered = false;
+        let answer = self.command(index, &id, at, kind, sink)?;
+        if !self.answered {
+            self.lost.push(sent.row.clone());
+        }
+        if let Answer::Applied { orders, .. } = answer
             && let Some(order) = orders.into_iter().next()
         {
             self.orders.insert((index, s), order);
@@ -356,12 +368,12 @@ impl<'h> Run<'h> {
             outcome.placeless += u64::from(incident.place.is_none());
             outcome.outside += u64::from(incident.place.is_some() && self.no_area.contains(&incident.id));
             if !self.tally.names(&self.sheet.mapping.history.source, &incident.id) {
-                self.tally.counts.unaccounted += 1;
-                if outcome.unaccounted_ids.len() < NAMED_MAX {
-                    outcome.unaccounted_ids.push(incident.id.as_str().into());
-                }
+                self.lost.push(incident.id.as_str().into());
             }
         }
+        self.tally.counts.unaccounted = self.lost.len() as u64;
+        self.lost.truncate(NAMED_MAX);
+        outcome.unaccounted_ids = self.lost;
         (self.tally, outcome)
     }
 }

@@ -15,6 +15,34 @@
 //! leaves as an effect; so the same code runs live, in tests, in replay and in back-tests. They build with
 //! `--no-default-features`; everything else stands behind the feature `service`. Imports run downwards only, in the
 //! order in which the modules are declared here.
+//!
+//! # One report, step by step
+//! A call-taker sends a fire at a shopping centre. `http` takes the bytes and [`decode`] makes an event of them, or a
+//! rejection that names the field. It waits in the queue of its shard (`runtime`), the bottom line before the rest;
+//! its place and words meet the [`playbook`], and [`classify`] says what it is, by which rule, and what nearly held. In
+//! [`engine`] it joins an incident or opens one; posts are weighed against each other, orders issued, marks set. All that
+//! is one step, which the `journal` takes whole or not at all. Only then does it leave the house: `wire` gives it its
+//! shape, `deliver` carries it to posts, desks and centres, `board` shows it to whoever reads. From then on it is
+//! time that comes in: a mark that passes orders the next post, and the same way is gone again.
+//!
+//! # The modules, in reading order
+//! * [`model`]: the nouns, as plain data.
+//! * [`decode`]: bytes to an event, or to a rejection that names the field.
+//! * [`playbook`]: all that a city decides, from text to one checked, compiled value.
+//! * [`classify`]: a report and the playbook to a classification, with its explanation.
+//! * [`engine`]: the rule book as one state machine: incidents, the choice of posts, marks, escalation.
+//! * [`scenario`]: the rule book as text, run on a simulated clock.
+//! * `journal`: one atomic step a batch; nobody acts before it is accepted.
+//! * `runtime`: one thread a shard, the queue before it, the one real clock.
+//! * `wire`: what leaves the house, mapped by hand.
+//! * `board`: what a reader sees: a fold of accepted steps.
+//! * `telemetry`: what the process says about itself, as log lines and metrics.
+//! * `deliver`: from accepted steps to whoever must hear: the stream, the webhook.
+//! * `intake`: files of real history through a mapping of their columns.
+//! * `http`: the door.
+//! * `rehearsal`: a seeded city that speaks only through the public doors.
+//! * `config`: the configuration, with the environment laid over it.
+//! * `cli`: the commands, one file each.
 
 // The pure core, in reading order.
 pub mod model;

@@ -242,11 +242,11 @@ impl Engine {
             && coming
             && self.incidents[&id].orders < self.playbook.limits.orders_per_incident
         {
-            let lost = self.make_room(&post);
+            let robbed = self.make_room(&post);
             let mut issue = self.by_hand(&id, &post, Some(Role::AllCall), "all-call", by.clone());
             issue.need = None;
             let order = self.issue(&id, issue);
-            self.serve_lost(lost);
+            self.serve_lost(robbed);
             let now = self.now;
             let told = FieldAct { order: Some(order.clone()), incident: None, reason: None, ..act.clone() };
             self.act_on_order(&order, Act::Signed, now, &told, None)?;

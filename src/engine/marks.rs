@@ -205,14 +205,14 @@ impl Engine {
 
     /// Finds all that the incident misses at this instant, and does what the plan says, once each.
     pub(super) fn miss_all(&mut self, due: Timestamp, id: &IncidentId, first: (u32, u16)) -> usize {
-        let mut missed = vec![(due, first)];
+        let mut fallen_due = vec![(due, first)];
         let until = if self.excused { self.now } else { due };
         while let Some((at, (order, ix))) = self.next_due_of(id, until) {
-            missed.push((at, (order, ix)));
+            fallen_due.push((at, (order, ix)));
         }
         let plan = self.incidents[id].plan.clone();
         let mut misses: Vec<Miss> = Vec::new();
-        for (at, (order, ix)) in &missed {
+        for (at, (order, ix)) in &fallen_due {
             if let Some(miss) = self.miss(*at, id, *order, usize::from(*ix), &plan) {
                 misses.push(miss);
             }
@@ -231,7 +231,7 @@ impl Engine {
             self.say(Some(id), Actor::Engine, what);
         }
         self.escalate(id, &misses);
-        missed.len()
+        fallen_due.len()
     }
 
     /// Takes the next deadline off the wheel if it is a miss of this incident by `until`.

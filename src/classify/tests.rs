@@ -295,6 +295,10 @@ proptest! {
             let why = explain(&playbook, &report, &source, at);
             prop_assert_eq!(&why.classification, &classify(&playbook, &report, &source, at, &place));
             prop_assert_eq!(Some(why.winner.number - 1), tried);
+            for condition in &playbook.rule_conditions {
+                let by_part = conditions::Part::ALL.into_iter().all(|part| part.holds(condition, &facts, None));
+                prop_assert_eq!(condition.holds(&facts, None), by_part, "the decision asks every part");
+            }
             prop_assert!(why.winner.failed.is_empty());
             for line in &why.near {
                 prop_assert!(line.number > why.winner.number || !line.failed.is_empty(), "{:?}", line);

@@ -363,6 +363,7 @@ impl World {
     fn check(&self) {
         self.each_report_in_one_incident();
         self.tasks_and_orders_agree();
+        self.queue_is_what_waits();
         for incident in self.engine.incidents() {
             self.nothing_overdue(incident);
             self.one_status(incident);
@@ -404,11 +405,26 @@ impl World {
         }
     }
 
+    /// Who waits is in the queue, and nobody else.
+    fn queue_is_what_waits(&self) {
+        let queued: BTreeSet<&IncidentId> = self.engine.queue().collect();
+        for incident in self.engine.incidents() {
+            assert_eq!(queued.contains(&incident.id), incident.waits(), "{} is {}", incident.id, incident.state);
+        }
+        assert!(queued.iter().all(|id| self.engine.incident(id).is_some()), "what is gone waits for nobody");
+    }
+
     fn nothing_overdue(&self, incident: &Incident) {
         let runs = incident.marks.iter().map(|run| (0, run));
         let of_orders = self.engine.orders_of(&incident.id).flat_map(|o| o.marks.iter().map(move |run| (o.id.n, run)));
         for (order, run) in runs.chain(of_orders) {
             let id = &incident.id;
+            assert!(
+                run.state != MarkState::Missed || run.rounds > 0,
+                "mark {} of {id} was missed but never fired",
+                run.mark
+            );
+            assert!(incident.state.is_open() || !run.state.waits(), "{id} is over and mark {} still waits", run.mark);
             if run.state == MarkState::Running {
                 assert!(run.due > self.now, "mark {} of {id} (order {order}) is overdue", run.mark);
                 assert!(incident.state.is_open(), "{id} is {} and mark {} still runs", incident.state, run.mark);

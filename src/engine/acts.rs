@@ -332,6 +332,9 @@ impl Engine {
             }
         });
         self.end_order(id, OrderState::Declined, None, true);
+        if self.orders[id].role == Role::AllCall {
+            self.comes_after_all_not(&incident, &post);
+        }
         let replaced = self.replace_or_say(id, Cause::Declined);
         if let Some(mut miss) = miss {
             let held = self.incidents[&incident].is_held(&miss.name);
@@ -409,6 +412,7 @@ impl Engine {
         match duty {
             Duty::On => self.serve_queue(post),
             Duty::OutOfService(_) => self.lose_post(post, Recall::OutOfService),
+            Duty::EndsAfterClearing => self.give_up_waiting(post),
             _ => {}
         }
         Ok(Answer::applied(None))
@@ -431,6 +435,17 @@ impl Engine {
         for order in held {
             self.recall(&order, reason);
             self.replace_or_say(&order, Cause::Lost(reason));
+        }
+    }
+
+    /// A shift that ends on an assignment ends after clearing that one: what waits behind it goes to others at once.
+    fn give_up_waiting(&mut self, post: &PostId) {
+        let tasks = self.fleet.get(post).map(|unit| unit.tasks.as_slice()).unwrap_or_default();
+        let waiting = tasks.iter().skip(1).filter(|task| task.state < OrderState::EnRoute);
+        let waiting: Vec<OrderId> = waiting.map(|task| task.order.clone()).collect();
+        for order in waiting {
+            self.recall(&order, Recall::OutOfService);
+            self.replace_or_say(&order, Cause::Lost(Recall::OutOfService));
         }
     }
 
@@ -474,6 +489,8 @@ impl Engine {
         }
         if begins {
             self.serve_queue(post);
+        } else if self.fleet.get(post).is_some_and(|unit| !unit.is_on_duty(local)) {
+            self.give_up_waiting(post);
         }
     }
 

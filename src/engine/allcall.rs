@@ -255,6 +255,22 @@ impl Engine {
         Ok(Answer::Applied { incident: Some(id), orders, repeat: false })
     }
 
+    /// A post that answered a call and was coming declines after all: the live count hears of it.
+    pub(super) fn comes_after_all_not(&mut self, id: &IncidentId, post: &crate::model::PostId) {
+        let Some((n, k, at)) = self.place_on_list(id, post.as_str()) else { return };
+        let Some(list) = self.calls.get_mut(&(id.clone(), n, k)) else { return };
+        if list.units[at].coming.replace(false) != Some(true) {
+            return;
+        }
+        let unit = list.units[at].unit.clone();
+        self.touch(Key::Call(id.clone(), n, k));
+        let Some(call) = &mut self.incident_mut(id).all_call else { return };
+        call.coming = call.coming.saturating_sub(1);
+        let (answered, called) = (call.answered, call.called);
+        let what = What::AllCallAnswered { n, unit, coming: false, answered, called };
+        self.say(Some(id), Actor::Unit(post.as_str().into()), what);
+    }
+
     /// Ends the all-call: no more calls, those made are taken back, posts that came but have not set out are released.
     pub(super) fn end_call(&mut self, id: &IncidentId, reason: &str) {
         let Some(call) = self.incidents.get(id).and_then(|i| i.all_call.clone()).filter(|c| c.ended.is_none()) else {

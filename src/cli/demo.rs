@@ -125,7 +125,7 @@ async fn live(args: &Args) -> anyhow::Result<Summary> {
         }
         Speed::Times(times) => (Clock::scaled(start, times), None),
     };
-    let server = Server::start_at(config(args, &folder.path)?, clock).await?;
+    let server = Server::start_at(config(args, &folder.path), clock).await?;
     server.handle().ready().await;
     let door = Door::to(&format!("http://{}", server.address()))?;
     let heard = Shared::default();
@@ -162,7 +162,7 @@ fn summary(told: &Told, heard: &Heard, simulated: Millis, wall_s: f64) -> Summar
     }
 }
 
-fn config(args: &Args, data: &std::path::Path) -> anyhow::Result<Config> {
+fn config(args: &Args, data: &std::path::Path) -> Config {
     let mut config = Config::default();
     config.http.listen = ([127, 0, 0, 1], 0).into();
     config.http.stream_heartbeat = Millis::from_secs(1);
@@ -170,9 +170,9 @@ fn config(args: &Args, data: &std::path::Path) -> anyhow::Result<Config> {
     let any = std::num::NonZeroU32::MAX;
     (config.http.rate_per_source, config.http.rate_burst, config.http.rate_total) = (any, any, any);
     config.deliver.buffer = 1_000_000;
-    config.journal.path = data.to_owned();
+    data.clone_into(&mut config.journal.path);
     config.playbook.dir.clone_from(&args.playbook);
-    Ok(config)
+    config
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long the day took on the wall is what the summary tells")]

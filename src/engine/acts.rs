@@ -116,7 +116,7 @@ impl Engine {
         if order.state != OrderState::Recalled && order.state != OrderState::Cleared {
             allowed(&self.incidents[&id.incident].state, Deed::Field(what))?;
         }
-        self.possible(order, what)?;
+        Self::possible(order, what)?;
         let by = on_behalf.cloned().unwrap_or_else(|| Actor::Unit(act.post.as_str().into()));
         // Done no earlier than it was ordered, no later than it was told.
         let done = act.done_at.unwrap_or(received).min(received).min(self.now).max(order.issued);
@@ -140,7 +140,7 @@ impl Engine {
     }
 
     /// Whether an order can still take this act.
-    fn possible(&self, order: &Order, act: Act) -> Result<(), Refusal> {
+    fn possible(order: &Order, act: Act) -> Result<(), Refusal> {
         let refuse = |code: &str, why: String, hint: &str| Err(Refusal::new(code, Some("order"), why, Some(hint)));
         match order.state {
             OrderState::Recalled => {
@@ -245,11 +245,9 @@ impl Engine {
         let (role, echelon, post) = (self.orders[id].role, self.orders[id].echelon, self.orders[id].post.clone());
         let counts = !matches!(role, Role::Cover | Role::AllCall);
         match state {
-            OrderState::Signed => {
-                if counts {
-                    self.take_up(&incident, done);
-                    self.reach(&incident, Milestone::Signed, done, Some(echelon));
-                }
+            OrderState::Signed if counts => {
+                self.take_up(&incident, done);
+                self.reach(&incident, Milestone::Signed, done, Some(echelon));
             }
             OrderState::EnRoute if counts => self.reach(&incident, Milestone::EnRoute, done, Some(echelon)),
             OrderState::OnScene if counts => {

@@ -221,7 +221,7 @@ impl Engine {
         let coming = act.act == Act::Signed;
         let key = Key::Call(id.clone(), n, k);
         let list = self.calls.get_mut(&(id.clone(), n, k)).expect("found on the list");
-        let before = std::mem::replace(&mut list.units[at].coming, Some(coming));
+        let before = list.units[at].coming.replace(coming);
         let unit = list.units[at].unit.clone();
         self.touch(key);
         if before == Some(coming) {

@@ -291,9 +291,7 @@ impl Engine {
     }
 
     fn run_mut(&mut self, id: &IncidentId, order: u32, ix: usize) -> Option<&mut MarkRun> {
-        if self.run(id, order, ix).is_none() {
-            return None;
-        }
+        self.run(id, order, ix)?;
         match order {
             0 => self.incident_mut(id).marks.get_mut(ix),
             n => self.order_mut(&OrderId { incident: id.clone(), n }).marks.get_mut(ix),

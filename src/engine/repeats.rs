@@ -76,8 +76,8 @@ impl Repeats {
     /// Remembers an event; returns the document that changed.
     pub(super) fn put(&mut self, seen: Seen) -> (i64, u32) {
         let minute = seen.at.0.div_euclid(60_000);
-        let last = self.lists.range((minute, 0)..=(minute, u32::MAX)).next_back();
-        let k = match last {
+        let newest = self.lists.range((minute, 0)..=(minute, u32::MAX)).next_back();
+        let k = match newest {
             Some((&(_, k), list)) if list.seen.len() < LIST_MAX && fits(list, &seen) => k,
             Some((&(_, k), _)) => k + 1,
             None => 0,

@@ -118,8 +118,12 @@ impl Engine {
         }
         Self::possible(order, what)?;
         let by = on_behalf.cloned().unwrap_or_else(|| Actor::Unit(act.post.as_str().into()));
-        // Done no earlier than it was ordered, no later than it was told.
-        let done = act.done_at.unwrap_or(received).min(received).min(self.now).max(order.issued);
+        // Done no earlier than it was ordered (give or take what a clock may be off), no later than it was told; a time
+        // that cannot be is not believed.
+        let off = self.playbook.limits.clock_ahead;
+        let told = received.min(self.now).max(order.issued);
+        let may_be = |done: &Timestamp| *done + off >= order.issued && *done <= told + off;
+        let done = act.done_at.filter(may_be).unwrap_or(told).min(told).max(order.issued);
         let lateness = self.act_lateness(id, what, done, received);
         let said = What::Acted {
             order: Some(id.clone()),
@@ -253,6 +257,9 @@ impl Engine {
             OrderState::OnScene if counts => {
                 self.handling(&incident);
                 self.reach_by_orders(&incident, done);
+                if role == Role::First {
+                    self.settle_beyond(id);
+                }
             }
             OrderState::FirstReport if counts => self.reach(&incident, Milestone::FirstReport, done, Some(echelon)),
             OrderState::Cleared => {
@@ -273,8 +280,8 @@ impl Engine {
     pub(super) fn reach_by_orders(&mut self, id: &IncidentId, told: Timestamp) {
         let there = |o: &&Order| o.has_been_on_scene() && o.covers.is_none();
         let instant = |o: &Order| o.times.on_scene.unwrap_or(told);
-        let first = self.orders_of(id).filter(there).filter(|o| o.role == Role::First).map(instant).min();
-        let by_echelon: Vec<_> = self.orders_of(id).filter(there).map(|o| (o.echelon, instant(o))).collect();
+        let first = self.orders_of_now(id).filter(there).filter(|o| o.role == Role::First).map(instant).min();
+        let by_echelon: Vec<_> = self.orders_of_now(id).filter(there).map(|o| (o.echelon, instant(o))).collect();
         let plan = self.incidents[id].plan.clone();
         if let Some(done) = first {
             self.reach(id, Milestone::OnScene, done, None);
@@ -299,7 +306,7 @@ impl Engine {
         let mut since = Timestamp(i64::MIN);
         for (ix, run) in incident.needs.iter().enumerate().filter(|(_, run)| run.wanted > 0) {
             let mut there: Vec<Timestamp> = self
-                .orders_of(id)
+                .orders_of_now(id)
                 .filter(|o| o.need.is_some_and(|n| usize::from(n) == ix) && o.has_been_on_scene())
                 .filter_map(|o| o.times.on_scene)
                 .collect();
@@ -333,8 +340,7 @@ impl Engine {
         if self.orders[id].role == Role::AllCall {
             self.comes_after_all_not(&incident, &post);
         }
-        let replaced = self.replace_or_say(id, Cause::Declined);
-        if let Some(mut miss) = miss {
+        if let Some(miss) = &miss {
             let held = self.incidents[&incident].is_held(&miss.name);
             let what = What::Missed {
                 mark: miss.name.clone(),
@@ -344,10 +350,12 @@ impl Engine {
                 lateness: Lateness::InTime,
             };
             self.say(Some(&incident), Actor::Engine, what);
+        }
+        self.replace_or_say(id, Cause::Declined);
+        if let Some(mut miss) = miss {
             miss.actions.retain(|a| *a != crate::playbook::OnMiss::NextPost);
             self.escalate(&incident, &[miss]);
         }
-        let _ = replaced;
         self.after_release(&post);
     }
 
@@ -501,7 +509,9 @@ impl Engine {
         if report.place == PlaceRef::default() {
             report.place.position = Some(here);
         }
+        self.viewing = Some(post.clone());
         let answer = self.report(meta.clone(), received, report, None);
+        self.viewing = None;
         let Answer::Report(answer) = answer else { return Ok(answer) };
         let Some(id) = answer.incident.clone() else { return Ok(Answer::Report(answer)) };
         // Who stands in front of it has verified it.
@@ -530,9 +540,17 @@ impl Engine {
         Ok(Answer::Applied { incident: Some(id), orders, repeat: false })
     }
 
-    fn assign_on_view(&mut self, id: &IncidentId, post: &PostId) -> OrderId {
+    /// The post that came upon it is assigned. Where no `first` post stands yet it is that: the one who was ordered and has
+    /// not set out is then taken back, as whoever fills a need first keeps it.
+    pub(super) fn assign_on_view(&mut self, id: &IncidentId, post: &PostId) -> OrderId {
         let lost = self.make_room(post);
-        let issue = self.by_hand(id, post, None, "on-view", Actor::Unit(post.as_str().into()));
+        let there = self.orders_of_now(id).any(|o| o.role == Role::First && o.has_been_on_scene());
+        let role = (!there).then_some(Role::First);
+        let mut issue = self.by_hand(id, post, role, "on-view", Actor::Unit(post.as_str().into()));
+        if issue.role == Role::First && issue.need.is_none() {
+            let first = self.incidents[id].needs.iter().position(|run| run.need.role == Role::First);
+            issue.need = first.and_then(|ix| u16::try_from(ix).ok());
+        }
         let order = self.issue(id, issue);
         self.serve_lost(lost);
         order
@@ -541,7 +559,7 @@ impl Engine {
     /// An order for a named post: it serves a need of its role that still lacks somebody, if there is one.
     pub(super) fn by_hand(&self, id: &IncidentId, post: &PostId, role: Option<Role>, cause: &str, by: Actor) -> Issue {
         let incident = &self.incidents[id];
-        let first_taken = self.orders_of(id).any(|o| o.role == Role::First && o.serves());
+        let first_taken = self.orders_of_now(id).any(|o| o.role == Role::First && o.serves());
         let role = role.unwrap_or(if first_taken { Role::Reinforce } else { Role::First });
         let need = incident
             .needs
@@ -584,6 +602,8 @@ impl Engine {
                 self.serve_queue(&post);
             }
             RosterChange::Gone(post) => {
+                // First nobody may ask it any more.
+                self.fleet.set_duty(&post, Duty::OutOfService("off the roster".into()));
                 self.lose_post(&post, Recall::OutOfService);
                 self.disarm_hours(&post);
                 self.fleet.remove(&post);

@@ -229,6 +229,7 @@ impl Engine {
             expires: now + expiry,
             recall: None,
             superseded: false,
+            beyond: false,
             marks: Vec::new(),
             weighed: issue.weighed.map(Box::new),
             covers: issue.covers,
@@ -257,10 +258,12 @@ impl Engine {
         self.requeue(id);
         self.arm_order(&order_id);
         self.wheel.insert(now + expiry, Deadline::Expiry(order_id.clone()));
+        if first {
+            self.arm_incident(id, None);
+        }
         self.say_ordered(&order_id, u8::try_from(queued).unwrap_or(u8::MAX), issue.by);
         self.tell_post(&order_id);
         if first {
-            self.arm_incident(id, None);
             self.reach(id, Milestone::Ordered, now, None);
         }
         order_id
@@ -288,8 +291,10 @@ impl Engine {
         let (order, incident) = (&self.orders[id], &self.incidents[&id.incident]);
         let milestone_of = |ix: u16| incident.plan.marks[usize::from(ix)].milestone;
         let own = |milestone| order.marks.iter().find(|r| milestone_of(r.mark) == milestone).map(|r| r.limit_at);
+        // A deadline that had passed before the order was issued is no promise of it.
         let of_incident = |milestone| {
-            incident.marks.iter().find(|r| r.state.waits() && milestone_of(r.mark) == milestone).map(|r| r.limit_at)
+            let waits = incident.marks.iter().find(|r| r.state.waits() && milestone_of(r.mark) == milestone);
+            waits.map(|r| r.limit_at).filter(|limit| *limit > order.issued)
         };
         let there = match order.role {
             Role::First => of_incident(Milestone::OnScene),
@@ -403,18 +408,17 @@ impl Engine {
 
     /// Orders that count towards a need.
     pub(super) fn serving(&self, id: &IncidentId, need: usize) -> usize {
-        self.orders_of(id).filter(|o| o.need.is_some_and(|n| usize::from(n) == need) && o.serves()).count()
+        self.orders_of_now(id).filter(|o| o.need.is_some_and(|n| usize::from(n) == need) && o.serves()).count()
     }
 
     /// Posts this incident does not ask, each with the reason.
     pub(super) fn excluded(&self, id: &IncidentId) -> BTreeMap<PostId, SmolStr> {
         let mut excluded = BTreeMap::new();
-        for order in self.orders_of(id) {
+        for order in self.orders_of_now(id) {
             let reason = match order.state {
                 OrderState::Declined => "declined",
                 OrderState::Expired => "did not sign",
                 OrderState::Recalled if order.recall == Some(Recall::StoodDown) => "stood down",
-                OrderState::Recalled if order.recall == Some(Recall::OutOfService) => "out of service",
                 OrderState::Recalled | OrderState::Cleared => continue,
                 _ if order.superseded => "has not signed",
                 _ => "already ordered",
@@ -432,25 +436,30 @@ impl Engine {
             return true;
         }
         failed.superseded = true;
-        let (need, covers) = (failed.need, failed.covers.clone());
+        let (need, covers, beyond) = (failed.need, failed.covers.clone(), failed.beyond);
         if let Some((area, original)) = covers {
             return self.move_up(&id, &area, &original, order);
         }
-        if need.is_none() {
-            return false;
+        match need {
+            None => false,
+            Some(need) if beyond => self.one_more(&id, usize::from(need), &cause),
+            Some(_) => !self.serve(&id, &cause).is_empty(),
         }
-        !self.serve(&id, &cause).is_empty()
     }
 
     /// One more post for the first role, beyond what the plan asks; whether anybody was found.
     pub(super) fn reinforce_first(&mut self, id: &IncidentId, mark: &MarkName) -> bool {
-        let incident = &self.incidents[id];
-        let Some(need) = incident.needs.iter().position(|run| run.need.role == Role::First) else { return false };
-        let wanted = incident.needs[need].wanted;
+        let need = self.incidents[id].needs.iter().position(|run| run.need.role == Role::First);
+        need.is_some_and(|need| self.one_more(id, need, &Cause::Mark(mark.clone())))
+    }
+
+    /// One more post for a need than serve it now; whether anybody was found.
+    fn one_more(&mut self, id: &IncidentId, need: usize, cause: &Cause) -> bool {
+        let wanted = self.incidents[id].needs[need].wanted;
         let serving = u16::try_from(self.serving(id, need)).unwrap_or(u16::MAX);
         // For this one choice the need asks for one more than serve it now.
         self.incident_mut(id).needs[need].wanted = serving.saturating_add(1).max(wanted);
-        let orders = self.serve(id, &Cause::Mark(mark.clone()));
+        let orders = self.serve(id, cause);
         let run = &mut self.incident_mut(id).needs[need];
         run.wanted = wanted;
         if serving >= wanted {
@@ -459,6 +468,11 @@ impl Engine {
             if self.incidents[id].waits() {
                 let key = Self::queue_key(&self.incidents[id]);
                 self.queue.insert(key);
+            }
+            for order in &orders {
+                if self.orders[order].need.map(usize::from) == Some(need) {
+                    self.order_mut(order).beyond = true;
+                }
             }
         }
         !orders.is_empty()
@@ -564,7 +578,7 @@ impl Engine {
         };
         let mut filling: Vec<_> = self
             .orders_of(&id)
-            .filter(|o| o.need == need && o.covers == covers && (o.is_live() || o.may_yet_come()))
+            .filter(|o| o.need == need && o.covers == covers && (o.is_live() || o.may_yet_come()) && !o.beyond)
             .map(|o| (o.times.signed.is_none(), o.times.signed, o.id.clone()))
             .collect();
         // Signed ones first, by the instant of their signature.
@@ -576,6 +590,18 @@ impl Engine {
                     self.recall(&order, Recall::NeedFilled);
                 }
             }
+        }
+    }
+
+    /// Somebody stands there: those who were called beyond the plan because nobody did, and have not set out, are taken back.
+    pub(super) fn settle_beyond(&mut self, there: &OrderId) {
+        let beyond: Vec<OrderId> = self
+            .orders_of(&there.incident)
+            .filter(|o| o.beyond && o.id != *there && o.may_yet_come())
+            .map(|o| o.id.clone())
+            .collect();
+        for order in beyond {
+            self.recall(&order, Recall::NeedFilled);
         }
     }
 

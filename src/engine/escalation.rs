@@ -51,6 +51,8 @@ impl Engine {
                 }
                 let tired = miss.order.is_none() && miss.round > self.playbook.limits.mark_repeats;
                 if tired && !matches!(action, OnMiss::Notice | OnMiss::Supervise) {
+                    // Nobody new is called any more; that nobody stands there is said again until a person takes it.
+                    self.nobody_reached(id, miss, action);
                     continue;
                 }
                 if !self.act_on(id, miss, action) && !gaps.contains(&action) {

@@ -66,6 +66,9 @@ pub(super) fn allowed(state: &IncidentState, deed: Deed) -> Result<(), Refusal> 
             ),
             _ => refuse("open", format!("the incident is {state}"), "only what is closed or cancelled can be reopened"),
         },
+        _ if matches!(state, S::DuplicateOf(_)) => {
+            refuse("duplicate", format!("the incident is {state}"), "act on the one that goes on")
+        }
         _ if !state.is_open() => refuse("over", format!("the incident is {state}"), "reopen it first"),
         Deed::Verify if *state != S::Verifying => refuse(
             "not-verifying",
@@ -173,7 +176,7 @@ impl Engine {
         incident.confirmed = incident.plan.verify_first.then_some(now);
         incident.marks.clear();
         incident.needs.clear();
-        incident.echelon = 1;
+        (incident.echelon, incident.orders_before) = (1, incident.orders);
         self.arm_incident(id, None);
         self.ask(id);
         self.reach_what_stands(id);

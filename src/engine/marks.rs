@@ -122,6 +122,64 @@ impl Engine {
         self.order_mut(id).marks = runs;
     }
 
+    /// Another plan is in force: the marks of an order that it knows by name and milestone go on under it, those it does not
+    /// know end, and those it adds begin now. `runs` are the marks as they stood under the plan before.
+    pub(super) fn rearm_order(&mut self, id: &OrderId, before: &Plan, ring_limit_before: Millis, runs: Vec<MarkRun>) {
+        let (plan, now) = (self.incidents[&id.incident].plan.clone(), self.now);
+        let ring_limit = self.playbook.rings.limit(self.incidents[&id.incident].classification.ring);
+        let mut carried: Vec<MarkRun> = Vec::new();
+        for run in runs {
+            let old = &before.marks[usize::from(run.mark)];
+            let like = |m: &crate::playbook::Mark| {
+                m.scope == Scope::Order && (&m.name, m.milestone) == (&old.name, old.milestone)
+            };
+            if let Some(ix) = plan.marks.iter().position(like) {
+                let mut run = MarkRun { mark: u16::try_from(ix).expect("a plan has some ten marks"), ..run };
+                let limit = plan.marks[ix].limit(ring_limit);
+                // A faster measure counts from now, but never gives more time than was left.
+                if run.state == MarkState::Running && limit < old.limit(ring_limit_before) && now + limit < run.limit_at
+                {
+                    let warn = plan.marks[ix].warning(ring_limit).map(|span| now + span);
+                    (run.limit_at, run.due, run.warn) = (now + limit, now + limit, warn);
+                }
+                carried.push(run);
+            }
+        }
+        self.order_mut(id).marks = carried.clone();
+        for (ix, run) in carried.iter().enumerate() {
+            arm(&mut self.wheel, &id.incident, id.n, ix, run);
+        }
+        if self.orders[id].is_live() {
+            self.arm_new_order_marks(id);
+        }
+    }
+
+    /// Arms the marks that an order of a plan put in force just now lacks, counted from now.
+    fn arm_new_order_marks(&mut self, id: &OrderId) {
+        let (incident, order, now) = (&self.incidents[&id.incident], &self.orders[id], self.now);
+        let ring_limit = self.playbook.rings.limit(incident.classification.ring);
+        let c = &incident.classification;
+        let lacking = incident.plan.marks.iter().enumerate().filter(|(ix, mark)| {
+            mark.scope == Scope::Order
+                && mark.echelon.is_none_or(|e| e == order.echelon)
+                && (order.role != Role::Cover || mark.milestone == Milestone::Signed)
+                && !reached(order, mark.milestone)
+                && !order.marks.iter().any(|run| usize::from(run.mark) == *ix)
+                && mark.applies(c.ring, c.severity, &c.category, self.local(now).minute)
+        });
+        let new: Vec<MarkRun> = lacking
+            .map(|(ix, mark)| {
+                let ix = u16::try_from(ix).expect("a plan has some ten marks");
+                run_of(ix, now, mark.limit(ring_limit), mark.warning(ring_limit))
+            })
+            .collect();
+        for run in new {
+            let ix = self.orders[id].marks.len();
+            arm(&mut self.wheel, &id.incident, id.n, ix, &run);
+            self.order_mut(id).marks.push(run);
+        }
+    }
+
     /// A milestone of the incident was reached at `done`, told now. With an echelon, only its marks are.
     pub(super) fn reach(&mut self, id: &IncidentId, milestone: Milestone, done: Timestamp, echelon: Option<u8>) {
         let incident = &self.incidents[id];

@@ -111,6 +111,8 @@ pub struct Engine {
     queue: BTreeSet<(Lane, Severity, Timestamp, IncidentId)>,
     near: matching::Nearby,
 
+    /// The post that reports what it came upon, while that report is taken in.
+    viewing: Option<PostId>,
     /// The caller's buffer, while a step runs.
     out: Vec<Effect>,
 }
@@ -150,6 +152,7 @@ impl Engine {
             wheel: wheel::Wheel::default(),
             queue: BTreeSet::new(),
             near: matching::Nearby::default(),
+            viewing: None,
             out: Vec::new(),
         }
     }
@@ -422,6 +425,12 @@ impl Engine {
         let from = OrderId { incident: id.clone(), n: 0 };
         let to = OrderId { incident: id.clone(), n: u32::MAX };
         self.orders.range(from..=to).map(|(_, order)| order)
+    }
+
+    /// Its orders since it was opened, or last reopened: those that count for the needs and marks of now.
+    pub(crate) fn orders_of_now<'a>(&'a self, id: &IncidentId) -> impl Iterator<Item = &'a Order> {
+        let before = self.incidents.get(id).map_or(0, |incident| incident.orders_before);
+        self.orders_of(id).filter(move |order| order.id.n > before)
     }
 
     /// Every report of an incident, oldest first, with its number.

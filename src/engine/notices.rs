@@ -36,7 +36,10 @@ impl Engine {
         take_within: Option<Millis>,
     ) {
         // What still waits to be taken is said again under its own id, not piled up.
-        let same = |n: &&OpenNotice| n.incident.as_ref() == incident && n.kind == kind && incident.is_some();
+        let same = |n: &&OpenNotice| {
+            let here = n.desk == desk || n.passed > 0;
+            incident.is_some() && n.incident.as_ref() == incident && n.kind == kind && take_within.is_some() && here
+        };
         if let Some(open) = self.notices.values().find(same).map(|n| n.id.clone()) {
             return self.say_again(&open, text);
         }

@@ -13,7 +13,7 @@ use super::snapshot::Key;
 use super::state::{Incident, NeedRun, ReportRecord, STATE_VERSION};
 use super::{Actor, Engine, NoticeKind, What};
 use crate::model::{
-    Classification, IncidentId, IncidentState, Lane, Meta, OrderId, Place, Recall, Severity, Spot, Timestamp,
+    Classification, IncidentId, IncidentState, Lane, Meta, OrderId, Place, PlaceRef, Recall, Severity, Spot, Timestamp,
 };
 use crate::playbook::{Milestone, Plan};
 
@@ -38,6 +38,8 @@ impl Engine {
         let Opening { meta, by, record, clock_from, flood } = opening;
         let kept = &self.playbook.plans[&self.playbook.head.unknown_place_plan];
         let plan = self.plan_for(&record.classification, &record.place, kept);
+        let place = self.place_for(&record);
+        let classification = Classification { ring: place.ring, ..record.classification.clone() };
         let incident = Incident {
             v: STATE_VERSION,
             id: id.clone(),
@@ -48,8 +50,8 @@ impl Engine {
             clock_from,
             state: IncidentState::Received,
             level: plan.owner(record.classification.severity),
-            place: self.place_for(&record),
-            classification: record.classification.clone(),
+            place,
+            classification,
             plan,
             ordered: None,
             confirmed: None,
@@ -58,6 +60,7 @@ impl Engine {
             folded: u32::from(record.folded),
             last_report: record.received,
             orders: 0,
+            orders_before: 0,
             notices: 0,
             marks: Vec::new(),
             needs: Vec::new(),
@@ -106,7 +109,10 @@ impl Engine {
         }
         self.tell_agencies(id, "opened");
         self.ask(id);
-        let orders = self.serve(id, &cause);
+        // Who came upon it stands there already, before anybody is looked for.
+        let mut orders: Vec<OrderId> =
+            self.viewing.take().map(|post| self.assign_on_view(id, &post)).into_iter().collect();
+        orders.extend(self.serve(id, &cause));
         self.call_all_at_severity_one(id);
         orders
     }
@@ -136,12 +142,14 @@ impl Engine {
         }
         let Some(source) = self.playbook.source(&record.source) else { return place.clone() };
         let area = source.area.as_ref().and_then(|id| self.playbook.areas.areas.get(id));
-        Place {
-            position: source.position.or(area.map(|a| a.centre)),
-            area: area.map(|a| a.id.clone()),
-            county: area.map(|a| a.county.clone()),
-            ..place.clone()
+        let position = source.position.or(area.map(|a| a.centre));
+        let there = self.playbook.areas.locate(&PlaceRef { position, ..PlaceRef::default() });
+        if there.spot != Spot::Known {
+            return place.clone();
         }
+        // Where the source stands, with its ring and its area; the place itself is still looked for.
+        let area = area.map(|a| a.id.clone()).or_else(|| there.area.clone());
+        Place { spot: Spot::Unknown, area, ..there }
     }
 
     /// Asks for what the plan asks at this ring and severity: needs that are new or have grown.
@@ -156,11 +164,7 @@ impl Engine {
             incident.echelon = u8::MAX;
         }
         for need in asked {
-            let same = |run: &&mut NeedRun| {
-                let a = &run.need;
-                (&a.kinds, a.role, &a.capability, a.echelon) == (&need.kinds, need.role, &need.capability, need.echelon)
-            };
-            match incident.needs.iter_mut().find(same) {
+            match incident.needs.iter_mut().find(|run| run.need.asks_like(&need)) {
                 Some(run) => run.wanted = run.wanted.max(need.count),
                 None => incident.needs.push(NeedRun { wanted: need.count, need, waiting: None, said_short: 0 }),
             }
@@ -218,6 +222,7 @@ impl Engine {
             return Vec::new();
         }
         self.tell_agencies(id, why);
+        self.adapt_needs(id);
         // Nothing that was ordered is withdrawn by a rise, unless nobody in the plan is a post at all.
         let other = class.category != before.classification.category;
         if milder || (other && !rises) || self.incidents[id].plan.mediation {
@@ -275,7 +280,7 @@ impl Engine {
             plan
         };
         let ring_limit = self.playbook.rings.limit(class.ring);
-        let ring_changed = class.ring != before.classification.ring;
+        let ring_limit_before = self.playbook.rings.limit(before.classification.ring);
         // Marks that the new plan does not know by name end; of the others those go on whose limit is the same.
         let mut goes_on = Vec::new();
         for run in &before.marks {
@@ -292,21 +297,26 @@ impl Engine {
                     && m.applies(class.ring, class.severity, &class.category, minute)
             });
             if let Some(ix) = same {
-                goes_on.push((ix, run.clone()));
+                goes_on.push((ix, old.limit(ring_limit_before), run.clone()));
             }
         }
+        let orders: Vec<OrderId> = self.orders_of(id).map(|o| o.id.clone()).collect();
+        let of_orders: Vec<_> = orders.iter().map(|order| (order.clone(), self.orders[order].marks.clone())).collect();
         self.cancel_marks(id, 0, |_| true);
+        for order in &orders {
+            self.cancel_marks(id, order.n, |_| true);
+        }
         let now = self.now;
         let incident = self.incident_mut(id);
         incident.marks.clear();
         incident.plan = plan.clone();
-        for (ix, mut run) in goes_on {
+        for (ix, limit_before, mut run) in goes_on {
             let mark = &plan.marks[ix];
             let limit = mark.limit(ring_limit);
             run.mark = u16::try_from(ix).expect("a plan has some ten marks");
-            if run.state.waits() && ring_changed && limit != run.limit_at.since(run.anchor) {
-                // A faster ring never gives more time than was left; a slower one begins anew.
-                let faster = limit < run.limit_at.since(run.anchor);
+            if run.state.waits() && limit != limit_before {
+                // A faster measure never gives more time than was left; a slower one begins anew.
+                let faster = limit < limit_before;
                 let fresh = now + limit;
                 if faster && run.state == super::state::MarkState::Missed {
                     // Missed by the slower measure, so by the faster one too: it goes on repeating.
@@ -323,6 +333,9 @@ impl Engine {
         let runs = incident.marks.clone();
         for (ix, run) in runs.iter().enumerate() {
             super::marks::arm(&mut self.wheel, id, 0, ix, run);
+        }
+        for (order, runs) in of_orders {
+            self.rearm_order(&order, &before.plan, ring_limit_before, runs);
         }
         // What begins now is counted from now.
         self.arm_incident(id, Some(now));
@@ -346,19 +359,38 @@ impl Engine {
         self.reach_by_orders(id, now);
     }
 
+    /// What is asked for now in other words is still the same need: one of the same role, echelon and capability, which the
+    /// posts that serve the old one can serve as well. They keep their orders; only the difference is ordered.
+    fn adapt_needs(&mut self, id: &IncidentId) {
+        let incident = &self.incidents[id];
+        let c = &incident.classification;
+        let asked: Vec<_> = incident.plan.needs(c.ring, c.severity).to_vec();
+        for need in &asked {
+            if self.incidents[id].needs.iter().any(|run| run.need.asks_like(need)) {
+                continue;
+            }
+            let fits = |ix: usize| {
+                let old = &self.incidents[id].needs[ix].need;
+                let alike = (old.role, old.echelon, &old.capability) == (need.role, need.echelon, &need.capability);
+                let mut served = self.orders_of_now(id).filter(|o| o.need == u16::try_from(ix).ok() && o.serves());
+                let kind = |post: &crate::model::PostId| self.fleet.get(post).map(|unit| unit.spec.kind);
+                alike
+                    && !asked.iter().any(|other| other.asks_like(old))
+                    && served.all(|o| kind(&o.post).is_none_or(|kind| need.kinds.contains(&kind)))
+            };
+            if let Some(ix) = (0..self.incidents[id].needs.len()).find(|&ix| fits(ix)) {
+                self.incident_mut(id).needs[ix].need = need.clone();
+            }
+        }
+    }
+
     /// An operator lowered it, or made it something else: posts that have not set out and are no longer asked for stand down.
     fn withdraw(&mut self, id: &IncidentId) {
         let c = &self.incidents[id].classification;
         let asked: Vec<_> = self.incidents[id].plan.needs(c.ring, c.severity).to_vec();
         for ix in 0..self.incidents[id].needs.len() {
             let run = self.incidents[id].needs[ix].clone();
-            let wanted = asked
-                .iter()
-                .find(|n| {
-                    (&n.kinds, n.role, &n.capability, n.echelon)
-                        == (&run.need.kinds, run.need.role, &run.need.capability, run.need.echelon)
-                })
-                .map_or(0, |n| n.count);
+            let wanted = asked.iter().find(|n| n.asks_like(&run.need)).map_or(0, |n| n.count);
             let run_mut = &mut self.incident_mut(id).needs[ix];
             run_mut.wanted = wanted;
             if wanted == 0 {

@@ -64,6 +64,9 @@ pub struct Incident {
     pub last_report: Timestamp,
     /// Orders issued so far: the number of the newest.
     pub orders: u32,
+    /// Orders up to this number belong to the time before it was reopened: they fill no need and reach no mark of now.
+    #[serde(default)]
+    pub orders_before: u32,
     /// Notices raised so far: the number of the newest.
     pub notices: u32,
     /// Marks of the incident, in plan order.
@@ -185,6 +188,10 @@ pub struct Order {
     pub recall: Option<Recall>,
     /// Its signature was missed or refused and another was ordered for the same need.
     pub superseded: bool,
+    /// Called beyond what the plan asks, because nobody stood there in time: a signature takes it back from nobody and by
+    /// nobody; it is taken back when somebody stands there before it has set out.
+    #[serde(default)]
+    pub beyond: bool,
     /// Its marks.
     pub marks: Vec<MarkRun>,
     /// How the pick was weighed; absent for a named post.

@@ -179,6 +179,7 @@ impl Words<'_> {
             What::Ordered { .. } => self.ordered(f),
             What::Recalled { order, post, reason } => write!(f, "recalled {order} → {post}  reason={reason}"),
             What::Acted { order, post, act, lateness, on_behalf } => {
+                let act = act.as_str().replace('_', "-");
                 write!(f, "{act}{} {post}{}", order.as_ref().map_or_else(|| at, |o| format!(" {o}")), Late(*lateness))?;
                 f.write_str(if *on_behalf { " by voice" } else { "" })
             }
@@ -197,7 +198,7 @@ impl Words<'_> {
                 }
                 Ok(())
             }
-            What::PreEmpted { order, post, from } => write!(f, "pre-empted {post} from {order} of incident {from}{at}"),
+            What::PreEmpted { order, post, from } => write!(f, "pre-empted {order} → {post}  for incident {from}"),
             What::MovedUp { area, post, order } => write!(f, "move-up {order} → {post} covers {area}"),
             What::Duty { post, state } => write!(f, "duty {post} {state}"),
             _ => Ok(()),
@@ -224,7 +225,7 @@ impl Words<'_> {
             }
         }
         if *queued > 0 {
-            write!(f, "{gap}waits behind {queued}")?;
+            write!(f, "{gap}waits={queued}")?;
         }
         weighed.as_ref().map_or(Ok(()), |weighed| write!(f, "{}", Why(weighed)))
     }
@@ -263,7 +264,7 @@ impl Words<'_> {
         let at = self.at();
         match self.what {
             What::AllCallBegan { n, reason, radius_m, posts, teams, until } => {
-                write!(f, "all-call {n}{at} within {radius_m}m: {posts} posts, {teams} teams")?;
+                write!(f, "all-call {n}{at} within {radius_m}m: {}, {}", count(*posts, "post"), count(*teams, "team"))?;
                 write!(f, "  reason={reason} until={}", self.clock.show(*until))
             }
             What::AllCallAnswered { n, unit, coming, answered, called } => {
@@ -293,6 +294,9 @@ impl Words<'_> {
         match self.what {
             What::Reclassified { from, to, why } => {
                 write!(f, "reclassified{at} {} → {}", Class(from), Class(to))?;
+                if from.ring != to.ring {
+                    write!(f, " ring={} → {}", from.ring, to.ring)?;
+                }
                 if from.plan != to.plan {
                     write!(f, " plan={}", to.plan)?;
                 }
@@ -304,15 +308,23 @@ impl Words<'_> {
             What::State { from, to } => write!(f, "state{at} {from} → {to}"),
             What::LevelRaised { from, to } => write!(f, "level{at} {from} → {to}"),
             What::Linked { other, reason } => write!(f, "linked{at} with {other}  reason={reason}"),
-            What::Split { into, reports } => write!(f, "split{at} {reports} reports → incident {into}"),
-            What::Merged { from, reports } => write!(f, "merged{at} {reports} reports of incident {from}"),
+            What::Split { into, reports } => write!(f, "split{at} {} → incident {into}", count(*reports, "report")),
+            What::Merged { from, reports } => write!(f, "merged{at} {} of incident {from}", count(*reports, "report")),
             What::Closed { disposition } => write!(f, "closed{at} as {disposition}"),
             What::Prevention { area } => write!(f, "prevention task{at} area={}", area_name(area.as_ref())),
-            What::Refused { what, refusal } => write!(f, "refused {what}{at}  {refusal}"),
+            What::Refused { what, refusal } => {
+                write!(f, "refused {}{at}  {refusal}", what.replace('_', "-"))?;
+                refusal.hint.as_ref().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+            }
             What::Evaluated { severity, why } => write!(f, "evaluated{at} at {severity}  reason={why}"),
             _ => Ok(()),
         }
     }
+}
+
+/// `1 post`, `2 posts`
+fn count(n: u32, what: &str) -> String {
+    if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") }
 }
 
 fn area_name(area: Option<&AreaId>) -> &str {
@@ -384,6 +396,7 @@ impl Display for Late {
             Lateness::InTime => Ok(()),
             Lateness::By(by) => write!(f, " late by {}", elapsed(by)),
             Lateness::OwnOutage(by) => write!(f, " late by {} through our own outage", elapsed(by)),
+            Lateness::ReportedLate(Millis::ZERO) => f.write_str(" in time"),
             Lateness::ReportedLate(by) => write!(f, " in time, reported late by {}", elapsed(by)),
         }
     }

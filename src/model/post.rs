@@ -102,6 +102,15 @@ pub struct Need {
     pub echelon: u8,
 }
 
+impl Need {
+    /// Whether it asks for the same as `other`, however many.
+    #[must_use]
+    pub fn asks_like(&self, other: &Self) -> bool {
+        let kinds = self.kinds.len() == other.kinds.len() && self.kinds.iter().all(|kind| other.kinds.contains(kind));
+        kinds && (self.role, self.echelon, &self.capability) == (other.role, other.echelon, &other.capability)
+    }
+}
+
 fn first_echelon() -> u8 {
     1
 }

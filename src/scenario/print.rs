@@ -56,7 +56,10 @@ pub(super) fn entries(stage: &Stage<'_>, entries: &[&Entry]) -> Vec<String> {
         if let What::Ordered { weighed: Some(weighed), .. } = &entry.what
             && stage.header.show.contains("rejected")
         {
-            lines.extend(weighed.rejected.iter().map(|(post, why)| format!("    not {post}: {why}")));
+            let at_base = if stage.header.positions { "\0" } else { ": position stale, counted at its base" };
+            lines.extend(
+                weighed.rejected.iter().map(|(post, why)| format!("    not {post}: {}", why.replace(at_base, ""))),
+            );
             lines.extend(weighed.rejected_counts.iter().map(|(why, n)| format!("    {n} × {why}")));
         }
     }
@@ -72,7 +75,7 @@ fn desk(entry: &Entry) -> Option<String> {
 fn is_shown(stage: &Stage<'_>, what: &What) -> bool {
     let shows = |word: &str| stage.header.show.contains(word);
     match what {
-        What::Noticed { kind, take_by, .. } => shows("notices") || (!repeats_a_line(*kind) && take_by.is_none()),
+        What::Noticed { kind, .. } => shows("notices") || !repeats_a_line(*kind),
         What::NoticePassed { .. } | What::NoticeTaken { .. } => shows("notices"),
         What::AgencyTold { .. } => shows("agencies"),
         What::State { from, .. } => shows("states") || *from != IncidentState::Received,
@@ -121,7 +124,7 @@ pub(super) fn show(stage: &mut Stage<'_>, what: &str, incident: Option<&str>) ->
                 class.lane,
                 class.ring,
                 incident.level,
-                class.plan,
+                incident.plan.id,
                 incident.place.area.as_ref().map_or("none", |a| a.as_str()),
                 incident.reports,
                 incident.orders
@@ -133,9 +136,9 @@ pub(super) fn show(stage: &mut Stage<'_>, what: &str, incident: Option<&str>) ->
         }
         "reports" => {
             for (n, report) in engine.reports_of(&one()?) {
-                let folded = if report.folded { ", folded" } else { "" };
                 let (source, event) = (&report.source, &report.event);
-                lines.push(format!("    report {n}  {source} {event}  {}{folded}", report.reason));
+                let area = report.place.area.as_ref().map_or("none", |a| a.as_str());
+                lines.push(format!("    report {n}  {source} {event}  area={area}  {}", report.reason));
             }
         }
         "orders" => {

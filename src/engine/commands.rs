@@ -267,6 +267,10 @@ impl Engine {
         let mut class = self.incidents[id].classification.clone();
         class.ring = place.ring;
         if let Some(judged) = judged.filter(|j| j.category == class.category) {
+            // What raised it at that place is what acted; where an operator or a later report said worse, that stands.
+            if judged.severity <= class.severity {
+                class.modifiers = judged.modifiers;
+            }
             class.severity = class.severity.min(judged.severity);
             class.lane = class.lane.min(judged.lane);
         }

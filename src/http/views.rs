@@ -19,6 +19,7 @@ pub fn incident(i: &Incident) -> Value {
         "source": i.source, "event": i.event, "reports": i.reports, "folded": i.folded, "orders": i.orders,
         "first_order_at": i.ordered.map(time), "confirmed_at": i.confirmed.map(time), "echelon": i.echelon,
         "taken": i.taken, "flood": i.flood.is_some(), "waiting_for_a_post": i.waits(),
+        "all_call": i.all_call.is_some(),
         "links": i.links, "agencies": i.agencies, "plan": i.plan.id,
         "closed": i.closed.as_ref().map(|c| json!({ "at": time(c.at), "disposition": c.disposition })),
     }))

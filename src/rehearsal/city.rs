@@ -256,9 +256,7 @@ impl<'a> City<'a> {
                 let at = now + self.within(desks.mediate);
                 self.plan(at, Deed::Close(id.clone()));
             }
-            let severe = incident["classification"]["severity"].as_str() == Some("I")
-                || incident["level"].as_str() == Some("city");
-            if severe {
+            if incident["all_call"].as_bool() == Some(true) {
                 self.volunteers_look(now, &id).await?;
             }
         }

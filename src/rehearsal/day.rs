@@ -140,7 +140,7 @@ impl Writer<'_> {
             Where::Anywhere => {
                 let areas: Vec<(Position, u16)> =
                     self.playbook.areas.areas.values().map(|a| (a.centre, a.min_cover)).collect();
-                let pull = |cover: u16| 1 + u64::from(cover) * 2;
+                let pull = |cover: u16| 1 + u64::from(cover) * 10;
                 let mut left = self.chance.between(1, areas.iter().map(|(_, c)| pull(*c)).sum::<u64>().max(1));
                 let (centre, _) = areas.iter().find(|(_, c)| {
                     let found = left <= pull(*c);

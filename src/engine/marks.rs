@@ -145,7 +145,7 @@ impl Engine {
                 carried.push(run);
             }
         }
-        self.order_mut(id).marks = carried.clone();
+        self.order_mut(id).marks.clone_from(&carried);
         for (ix, run) in carried.iter().enumerate() {
             arm(&mut self.wheel, &id.incident, id.n, ix, run);
         }

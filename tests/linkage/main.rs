@@ -191,7 +191,9 @@ proptest! {
         };
         let choice = choose(&playbook, &fleet, &ask);
         let (mut picks, short) = reference::choose(&playbook, &fleet, &ask);
-        picks.iter_mut().for_each(|pick| pick.cost_ms = u64::from(reference::rounded(pick.cost_ms)));
+        for pick in &mut picks {
+            pick.cost_ms = u64::from(reference::rounded(pick.cost_ms));
+        }
         prop_assert_eq!(reference::plain(&choice), (picks, short));
         // Whoever was chosen could serve, and where somebody is lacking nobody could who was not chosen.
         let chosen: Vec<_> = choice.picks.iter().map(|pick| &pick.post).collect();

@@ -7,7 +7,13 @@
 //!
 //! `cargo bench --bench shard -- lanes` or `-- marks [open incidents a second] [seconds]`.
 #![allow(clippy::disallowed_methods, reason = "measures real time")]
-#![allow(clippy::cast_precision_loss, clippy::print_stdout, reason = "prints figures for people")]
+#![allow(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::print_stdout,
+    reason = "prints figures for people"
+)]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -5,6 +5,12 @@
 //! in peace and once while the process is killed (`kill -9`) and started again at random moments; the two archives are
 //! then compared. Short form: 5 kills. `MUSTER_LONG=1`: 50. `MUSTER_SEED` repeats a run.
 #![cfg(all(feature = "service", unix))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::disallowed_methods,
+    reason = "a test says what went wrong by failing, and this one measures real time"
+)]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

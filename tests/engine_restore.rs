@@ -1,4 +1,5 @@
 //! An engine that is restored from its documents goes on exactly as one that never stopped.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! Rules at their edges, each told in a few lines: what the rule book says where two things happen at once.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::sync::Arc;
 

@@ -4,6 +4,7 @@
 //! refuse, fall silent and come back; operators who use every verb; time that passes, restarts, outages. After each of
 //! them every invariant is asked, by looking at the engine from outside and at everything that left it. A failing
 //! history is shrunk by the test library, which prints its seed; `PROPTEST_CASES` sets how many are tried.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -209,7 +210,7 @@ impl World {
         if drill {
             report.status = Status::Exercise;
         }
-        if kind == 4 && spot % 2 == 0 {
+        if kind == 4 && spot.is_multiple_of(2) {
             report.code = Some("FP-1".into());
         }
         let source = ["110/desk-1", "app/a", "button/lotus", "panel/7"][spot % 4];
@@ -261,7 +262,8 @@ impl World {
             Act::FirstReport,
             Act::Cleared,
             Act::Declined,
-            [Act::OffDuty, Act::OutOfService, Act::OnDuty][late_s.unsigned_abs() as usize % 3],
+            [Act::OffDuty, Act::OutOfService, Act::OnDuty]
+                [usize::try_from(late_s.unsigned_abs() % 3).expect("below 3")],
             Act::OnView,
             Act::OnDuty,
         ][act];
@@ -311,10 +313,10 @@ impl World {
             9 => CommandKind::Split { reports: vec![u32::try_from(pick).unwrap() + 1] },
             10 => CommandKind::Merge { into: other },
             11 => CommandKind::Hold { mark: None },
-            12 => CommandKind::AllCall { radius_m: None, volunteers: pick % 2 == 0 },
-            13 => CommandKind::Recall { order: order.filter(|_| pick % 2 == 0) },
+            12 => CommandKind::AllCall { radius_m: None, volunteers: pick.is_multiple_of(2) },
+            13 => CommandKind::Recall { order: order.filter(|_| pick.is_multiple_of(2)) },
             14 => CommandKind::Controlled,
-            15 => CommandKind::Close { disposition: "handled".into(), prevention: pick % 2 == 0 },
+            15 => CommandKind::Close { disposition: "handled".into(), prevention: pick.is_multiple_of(2) },
             16 => CommandKind::Cancel,
             17 => CommandKind::Reopen,
             _ => match order {
@@ -453,7 +455,7 @@ impl World {
         if !expects {
             return;
         }
-        let ordered = self.engine.orders_of(&incident.id).any(|o| o.serves());
+        let ordered = self.engine.orders_of(&incident.id).any(muster::engine::Order::serves);
         let full = incident.orders >= self.playbook.limits.orders_per_incident;
         let asks = incident.needs.iter().any(|n| n.wanted > 0);
         assert!(

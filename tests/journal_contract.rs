@@ -1,6 +1,7 @@
 //! The contract of a journal, run against every journal there is: what was accepted is there again, whole and in order,
 //! however the owner ended; what was not accepted is not there at all.
 #![cfg(feature = "service")]
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

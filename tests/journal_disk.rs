@@ -1,6 +1,7 @@
 //! The embedded journal on a bad day: its process is killed, its disk is full, its flushes fail. Each time a child
 //! process appends and says what was accepted; afterwards the journal must hold at least that, whole and in order.
 #![cfg(all(feature = "service", unix))]
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -41,7 +42,7 @@ fn child() {
     let mut number = journal.restore().unwrap().last.map_or(0, |last| last.0);
     println!("\nrestored {number}");
     loop {
-        let steps: Vec<_> = (number + 1..number + 1 + number % 3 + 1).map(step).collect();
+        let steps: Vec<_> = (number + 1..=number + 1 + number % 3).map(step).collect();
         if let Err(error) = journal.append(&steps) {
             println!("stopped: {error}");
             let again = journal.append(&steps).expect_err("an error is final");

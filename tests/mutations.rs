@@ -4,6 +4,7 @@
 //! The list is checked with every run of the tests (so that it does not rot); the breakages themselves are tried by
 //! `cargo test --no-default-features --test mutations -- --ignored --nocapture`, which the long CI runs: it builds a copy
 //! of the package under `target/mutants` once per breakage.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

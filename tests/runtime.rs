@@ -1,6 +1,7 @@
 //! The shard from outside: what it answers and when, what it does when the journal is slow or fails, when time passes,
 //! when it is flooded, when it comes back.
 #![cfg(feature = "service")]
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};

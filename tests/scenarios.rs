@@ -1,4 +1,5 @@
 //! Every scenario of `tests/scenarios` prints what is recorded in it. The files are read here; the core sees only text.
+#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
 use std::fs;
 use std::panic::AssertUnwindSafe;

@@ -8,7 +8,7 @@ use super::print;
 use super::stage::Stage;
 use crate::engine::{Delivery, DeliveryOutcome, Input, RosterChange};
 use crate::model::{
-    Act, Body, Command, CommandKind, Digest, Event, FieldAct, FreeText, Hours, Kind, Meta, Millis, PositionFix,
+    Act, Body, Command, CommandKind, Digest, Event, FieldAct, FreeText, Hours, Kind, Meta, Millis, PlaceRef, PositionFix,
     PostSpec, Report, Team,
 };
 
@@ -161,7 +161,8 @@ fn report(stage: &Stage<'_>, line: &mut Line) -> Result<Report, String> {
         None | Some("at" | "nowhere") => None,
         Some(_) => Some(code(stage, &line.word("a kind of report")?)?),
     };
-    let place = Where::take(line)?.map_or(Ok(crate::model::PlaceRef::default()), |p| p.place_ref(stage.grounds()))?;
+    let mut place = Where::take(line)?.map_or(Ok(PlaceRef::default()), |p| p.place_ref(stage.grounds()))?;
+    place.accuracy_m = line.option("accuracy").map(|m| metres(&m)).transpose()?;
     let attributes = line.options_under("attr.").into_iter().map(|(name, value)| {
         let value = value.parse::<f64>().map_err(|e| format!("attr.{name}={value}: {e}"))?;
         Ok((name.into(), value))

@@ -39,7 +39,7 @@
 //! post P1 patrol at 0.4km [area=…] [hours=07:00-09:00] [cap=first-aid,boat] [strength=4] [radius=200m]
 //! team T1..T250 at 0.5km                     gone P1
 //! report [fire|JQ-0301] at … [text="…"] [source=…] [id=…] [time=-2h] [status=exercise] [severity=extreme] [urgency=…]
-//!        [certainty=…] [attr.smoke_ppm=410] [x=20 every=100ms]
+//!        [certainty=…] [attr.smoke_ppm=410] [accuracy=500m] [ref=110/desk-1:r1] [x=20 every=100ms]
 //! act P1 signed|declined|en-route|on-scene|first-report|cleared|on-duty|off-duty|out-of-service [order=1-1] [incident=1]
 //!        [done-at=-30s] [reason="…"]         act P1 on-view [fire] at … [text="…"]
 //! position P1 at … [age=90s]                 delivery 1-1 sent|delivered|failed [over=sms]

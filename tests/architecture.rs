@@ -105,7 +105,7 @@ fn sources() -> Vec<(String, PathBuf)> {
             let path = entry.expect("a readable folder").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "rs") {
+            } else if path.extension().is_some_and(|e| e == "rs") && path.file_name().is_some_and(|n| n != "tests.rs") {
                 let inner =
                     path.strip_prefix(&root).expect("found below it").components().next().expect("a file has a name");
                 let name = inner.as_os_str().to_string_lossy().trim_end_matches(".rs").to_owned();
@@ -117,10 +117,11 @@ fn sources() -> Vec<(String, PathBuf)> {
     found
 }
 
-/// The source without comments and without what stands in `#[cfg(test)] mod tests { … }` at its end.
+/// The source without comments and without what stands in `#[cfg(test)] mod tests { … }` at its end. Tests in a file of
+/// their own, `tests.rs`, are not looked at: they may read what they test.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).expect("a source file is text");
-    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
     text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 

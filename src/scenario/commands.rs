@@ -8,8 +8,8 @@ use super::print;
 use super::stage::Stage;
 use crate::engine::{Delivery, DeliveryOutcome, Input, RosterChange};
 use crate::model::{
-    Act, Body, Command, CommandKind, Digest, Event, FieldAct, FreeText, Hours, Kind, Meta, Millis, PlaceRef, PositionFix,
-    PostSpec, Report, Team,
+    Act, Body, Command, CommandKind, Digest, Event, FieldAct, FreeText, Hours, Kind, Meta, Millis, PlaceRef,
+    PositionFix, PostSpec, Report, Team,
 };
 
 /// Runs one command.

@@ -5,6 +5,7 @@
 //! them every invariant is asked, by looking at the engine from outside and at everything that left it. A failing
 //! history is shrunk by the test library, which prints its seed; `PROPTEST_CASES` sets how many are tried.
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+#![allow(clippy::redundant_closure_for_method_calls, reason = "the type of the method is not named outside the engine")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

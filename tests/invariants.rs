@@ -456,7 +456,7 @@ impl World {
         if !expects {
             return;
         }
-        let ordered = self.engine.orders_of(&incident.id).any(muster::engine::Order::serves);
+        let ordered = self.engine.orders_of(&incident.id).any(|o| o.serves());
         let full = incident.orders >= self.playbook.limits.orders_per_incident;
         let asks = incident.needs.iter().any(|n| n.wanted > 0);
         assert!(

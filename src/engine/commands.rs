@@ -363,15 +363,17 @@ impl Engine {
             );
         }
         let mut issue = self.by_hand(id, post, role, "operator", by);
-        // A real incident takes a post from a drill at once.
-        if !incident.drill() {
-            let drills: Vec<OrderId> = unit.tasks.iter().filter(|t| t.drill).map(|t| t.order.clone()).collect();
-            for drill in drills {
-                self.recall(&drill, Recall::PreEmpted);
-            }
+        // A real incident takes a post from a drill at once; the drill is served anew, once the post has its order.
+        let real = !incident.drill();
+        let drills: Vec<OrderId> = unit.tasks.iter().filter(|t| real && t.drill).map(|t| t.order.clone()).collect();
+        for drill in &drills {
+            self.recall(drill, Recall::PreEmpted);
         }
         issue.weighed = None;
         let order = self.issue(id, issue);
+        for drill in drills.iter().filter(|d| self.orders[*d].covers.is_none()).cloned().collect::<Vec<_>>() {
+            self.serve(&drill.incident, &Cause::Robbed);
+        }
         Ok(vec![order])
     }
 

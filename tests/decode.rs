@@ -607,8 +607,10 @@ proptest! {
     ) {
         let mut bytes = CONTRACT_EXAMPLE.as_bytes().to_vec();
         for (at, byte, how) in edits {
-            let at = at.index(bytes.len());
+            // A truncation and a removal may have left nothing to change.
+            let at = if bytes.is_empty() { 0 } else { at.index(bytes.len()) };
             match how {
+                _ if bytes.is_empty() => bytes.push(byte),
                 0 => bytes[at] = byte,
                 1 => bytes.insert(at, byte),
                 2 => drop(bytes.remove(at)),

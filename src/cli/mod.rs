@@ -2,7 +2,7 @@
 //!
 //! A subcommand is a file with `Args` (its options, with `--json` where it reports something) and
 //! `run(Args) -> anyhow::Result<ExitCode>`. To add one: `pub mod name;` here, a variant in [`Command`], an arm in
-//! [`Command::run`]. A subcommand never ends the process itself: it returns [`good`] or [`finding`], or an error, which
+//! `Command::run`. A subcommand never ends the process itself: it returns [`good`] or [`finding`], or an error, which
 //! is printed with its causes and becomes exit code 2.
 
 pub mod check;

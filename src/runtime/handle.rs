@@ -222,7 +222,7 @@ impl Handle {
     // Out
 
     /// Every step accepted from now on, in order. A receiver that lags by more than `steps_kept` is told so and resyncs
-    /// through [`Handle::reader`]. Subscribe before the shard starts (see [`super::start`]) to miss none.
+    /// through [`Handle::reader`]. Subscribe before the shard starts (see `super::start`) to miss none.
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Step>> {
         self.shared.steps.subscribe()
     }

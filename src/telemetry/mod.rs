@@ -1,6 +1,6 @@
 //! Telemetry: what the process says about itself, as log lines and as metrics.
 //!
-//! Names stand in [`metrics`], once. What happened is read off accepted steps by [`Tally`], so a line or a count
+//! Names stand in `metrics`, once. What happened is read off accepted steps by [`Tally`], so a line or a count
 //! means that the thing was decided *and* kept; nothing here decides anything. A happening both logs and counts in one
 //! place. No free text of a report ever comes here: [`crate::model::FreeText`] shows only its length.
 //!

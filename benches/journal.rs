@@ -57,9 +57,9 @@ fn step(number: u64, inputs: u64) -> Arc<Step> {
     Arc::new(Step {
         number,
         at: Timestamp(i64::try_from(number).unwrap_or(0)),
-        positions: [].into(),
         documents: (0..inputs).flat_map(|input| documents(number, input)).collect(),
         effects: (0..inputs).flat_map(|input| effects(number, input)).collect(),
+        ..Step::default()
     })
 }
 

@@ -34,13 +34,7 @@ impl Story {
         let documents = self.engine.take_changed();
         if !documents.is_empty() || !effects.is_empty() {
             let number = self.steps.len() as u64 + 1;
-            self.steps.push(Arc::new(Step {
-                number,
-                at,
-                positions: std::collections::BTreeMap::new(),
-                documents,
-                effects,
-            }));
+            self.steps.push(Arc::new(Step { number, at, documents, effects, ..Step::default() }));
         }
     }
 

@@ -85,7 +85,7 @@ fn step(number: u64, documents: &[Document]) -> Arc<Step> {
         notice(number + 100),
         entry(at, What::Held { mark: None }),
     ];
-    Arc::new(Step { number, at: Timestamp(at), positions: BTreeMap::new(), documents: documents.to_vec(), effects })
+    Arc::new(Step { number, at: Timestamp(at), documents: documents.to_vec(), effects, ..Step::default() })
 }
 
 fn bodies(restored: &Restored) -> BTreeMap<SmolStr, String> {

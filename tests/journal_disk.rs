@@ -31,7 +31,7 @@ fn step(number: u64) -> Arc<Step> {
     let entry = Entry { at, incident: None, drill: false, by: Actor::Engine, what: What::Held { mark: None } };
     let effects = vec![Effect::Timeline(Box::new(entry)); 3];
     let documents = vec![body("a"), body("b"), body(&format!("k/{}", number % 50))];
-    Arc::new(Step { number, at, positions: [("file".into(), number)].into(), documents, effects })
+    Arc::new(Step { number, at, positions: [("file".into(), number)].into(), documents, effects, ..Step::default() })
 }
 
 /// Not a test of its own: the child process, which appends until something stops it.

@@ -3,10 +3,11 @@
 //! A step holds what a batch of inputs came to: the positions consumed, the documents changed, the effects. Only effects
 //! of accepted steps leave the house. After a crash the state is exactly what the last accepted step says.
 
+pub mod log;
 mod memory;
 mod sqlite;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,11 @@ use smol_str::SmolStr;
 pub use memory::{Memory, Store};
 pub use sqlite::{JournalOptions, Sqlite, SqliteReader, open_read_only};
 
-use crate::engine::{Document, Effect};
+use crate::engine::{Answer, Document, Effect, Outage};
 use crate::model::Timestamp;
 
 /// What a batch of inputs came to.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// Counts up by one.
     pub number: u64,
@@ -31,6 +32,55 @@ pub struct Step {
     pub documents: Vec<Document>,
     /// What shall happen, in order. The `rev` of an effect is (step number, index).
     pub effects: Vec<Effect>,
+    /// What was consumed from logs beside `positions`; empty where inputs come from none.
+    #[serde(default)]
+    pub consumed: Consumed,
+}
+
+/// What a step took from the logs its inputs come from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Consumed {
+    /// Offsets at or after the position of each log that are decided already (the bottom line, read ahead).
+    pub ahead: BTreeMap<SmolStr, BTreeSet<u64>>,
+    /// We were not there, and said so before anything else in this step.
+    pub outage: Option<Outage>,
+    /// What was stepped, in that order.
+    pub taken: Vec<Taken>,
+    /// What could not be read.
+    pub refused: Vec<Refused>,
+}
+
+/// One input that was stepped.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// The log it came from.
+    #[serde(rename = "d")]
+    pub door: SmolStr,
+    /// Its offset there.
+    #[serde(rename = "o")]
+    pub offset: u64,
+    /// The instant at which it was stepped.
+    #[serde(rename = "t")]
+    pub at: Timestamp,
+    /// What became of it, for whoever sent it; `None` where nobody can be waiting.
+    #[serde(rename = "a", default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+/// One message that could not be read: why and where from, never what it said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refused {
+    /// The log it came from.
+    pub door: SmolStr,
+    /// Its offset there.
+    pub offset: u64,
+    /// A stable word.
+    pub reason: SmolStr,
+    /// The field at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<SmolStr>,
+    /// What is wrong, in words, without any value of the message.
+    pub detail: String,
 }
 
 /// What a journal holds when it is opened.

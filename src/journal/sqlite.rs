@@ -465,7 +465,7 @@ fn read_steps(db: &Connection, after: u64, max: usize) -> rusqlite::Result<Vec<A
         let effects = effects.query_map([number], |row| effect(row.get(1)?, row.get_ref(2)?.as_str()?))?;
         let effects = effects.collect::<rusqlite::Result<Vec<_>>>()?;
         let (positions, documents) = (BTreeMap::new(), Vec::new());
-        Ok(Arc::new(Step { number: uint(number), at, positions, documents, effects }))
+        Ok(Arc::new(Step { number: uint(number), at, positions, documents, effects, ..Step::default() }))
     };
     heads.collect::<rusqlite::Result<Vec<_>>>()?.into_iter().map(whole).collect()
 }

@@ -204,7 +204,10 @@ impl Shard {
         let inputs = std::mem::take(&mut self.batch.inputs);
         if !documents.is_empty() || !effects.is_empty() {
             let (number, positions) = (self.number + 1, BTreeMap::new());
-            self.accept(Arc::new(Step { number, at: self.at, positions, documents, effects }), inputs)?;
+            self.accept(
+                Arc::new(Step { number, at: self.at, positions, documents, effects, ..Step::default() }),
+                inputs,
+            )?;
         }
         self.publish_playbook();
         for (reply, answer) in self.batch.answers.drain(..) {

@@ -1,0 +1,298 @@
+//! The fold: what the accepted records of a log come to. It is the state of record of a shard: an owner keeps it beside
+//! its running engine, a standby holds nothing else, and a restore makes it from the log.
+//!
+//! Each document is held with the offset of its newest version, so that the low-water mark is known at any time and the
+//! documents that hold it down can be swept. A mark also says where the rule stood; that is remembered at every
+//! sixteenth record, and the mark is the highest of these places at or below what is needed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::record::{Low, Record, RecordBody};
+use super::rule::{Stand, Verdict};
+use crate::engine::Document;
+use crate::journal::Step;
+use crate::model::Timestamp;
+
+/// The rule's stand is remembered at every so many records.
+const PLACES_EVERY: u64 = 16;
+
+/// Why a record cannot be folded in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Missing {
+    /// The log goes on elsewhere than where it was read to.
+    #[error("record {expected} was expected and {found} came")]
+    Gap {
+        /// The next offset.
+        expected: u64,
+        /// The one that came.
+        found: u64,
+    },
+    /// A record of an epoch that nobody has claimed in what was read.
+    #[error("record {offset} is of epoch {epoch}, which nobody claimed in what was read: records before it are lost")]
+    Unclaimed {
+        /// Where it stands.
+        offset: u64,
+        /// Its epoch.
+        epoch: u64,
+    },
+    /// The log belongs to another arrangement of shards.
+    #[error(
+        "the journal was written for {found} shards, this is one of {expected}; the number of partitions cannot change"
+    )]
+    Shards {
+        /// As configured.
+        expected: u32,
+        /// As written.
+        found: u32,
+    },
+}
+
+/// What the accepted records come to.
+#[derive(Clone, Debug)]
+pub struct Fold {
+    shards: u32,
+    /// Where reading began.
+    began: u64,
+    /// The offset of the next record.
+    next: u64,
+    stand: Stand,
+    /// The mark of the newest accepted record.
+    low: u64,
+    documents: BTreeMap<SmolStr, Held>,
+    /// The same by age.
+    by_age: BTreeSet<(u64, SmolStr)>,
+    bytes: usize,
+    positions: BTreeMap<SmolStr, u64>,
+    ahead: BTreeMap<SmolStr, BTreeSet<u64>>,
+    /// The newest accepted step that carries positions stands there.
+    carrier: Option<u64>,
+    emitted: u64,
+    unemitted: VecDeque<(u64, Arc<Step>)>,
+    places: VecDeque<Low>,
+    alive: Timestamp,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    offset: u64,
+    body: Arc<str>,
+}
+
+impl Fold {
+    /// A fold that begins to read at a mark.
+    #[must_use]
+    pub fn from(low: Low, shards: u32) -> Self {
+        Self {
+            shards,
+            began: low.offset,
+            next: low.offset,
+            stand: low.stand.clone(),
+            low: low.offset,
+            documents: BTreeMap::new(),
+            by_age: BTreeSet::new(),
+            bytes: 0,
+            positions: BTreeMap::new(),
+            ahead: BTreeMap::new(),
+            carrier: None,
+            emitted: 0,
+            unemitted: VecDeque::new(),
+            places: VecDeque::from([low]),
+            alive: Timestamp(0),
+        }
+    }
+
+    // In
+
+    /// Folds in the next record, if it is accepted.
+    ///
+    /// # Errors
+    /// When it is not the next one, or was written for another arrangement.
+    pub fn read(&mut self, offset: u64, appended: Timestamp, record: &Record) -> Result<Verdict, Missing> {
+        if offset != self.next {
+            return Err(Missing::Gap { expected: self.next, found: offset });
+        }
+        if record.shards != self.shards {
+            return Err(Missing::Shards { expected: self.shards, found: record.shards });
+        }
+        self.remember_place();
+        let verdict = self.stand.judge(record);
+        if verdict == Verdict::Unclaimed {
+            return Err(Missing::Unclaimed { offset, epoch: record.epoch });
+        }
+        if verdict == Verdict::Accepted {
+            self.stand.apply(record);
+            self.apply(offset, record);
+            self.alive = self.alive.max(appended);
+        }
+        self.next += 1;
+        Ok(verdict)
+    }
+
+    /// Passes over something that is no record.
+    ///
+    /// # Errors
+    /// When it is not the next one.
+    pub fn skip(&mut self, offset: u64) -> Result<(), Missing> {
+        if offset != self.next {
+            return Err(Missing::Gap { expected: self.next, found: offset });
+        }
+        self.next += 1;
+        Ok(())
+    }
+
+    /// Notes that the effects of all steps up to `number` have left the house.
+    pub fn emitted(&mut self, number: u64) {
+        self.emitted = self.emitted.max(number.min(self.stand.step));
+        while self.unemitted.front().is_some_and(|(_, step)| step.number <= self.emitted) {
+            self.unemitted.pop_front();
+        }
+    }
+
+    fn apply(&mut self, offset: u64, record: &Record) {
+        self.low = self.low.max(record.low.offset);
+        for document in &record.swept {
+            self.put(offset, document);
+        }
+        if let RecordBody::Step(step) = &record.body {
+            for document in &step.documents {
+                self.put(offset, document);
+            }
+            if !step.positions.is_empty() {
+                self.positions.clone_from(&step.positions);
+                self.ahead.clone_from(&step.consumed.ahead);
+                self.carrier = Some(offset);
+            }
+            self.unemitted.push_back((offset, Arc::clone(step)));
+        }
+        self.emitted(record.emitted);
+    }
+
+    fn put(&mut self, offset: u64, document: &Document) {
+        if let Some(old) = self.documents.remove(&document.key) {
+            self.by_age.remove(&(old.offset, document.key.clone()));
+            self.bytes -= old.body.len();
+        }
+        let Some(body) = &document.body else { return };
+        self.bytes += body.len();
+        self.by_age.insert((offset, document.key.clone()));
+        self.documents.insert(document.key.clone(), Held { offset, body: body.as_ref().into() });
+    }
+
+    fn remember_place(&mut self) {
+        let due = self.places.back().is_none_or(|place| self.next >= place.offset + PLACES_EVERY);
+        if due {
+            self.places.push_back(Low { offset: self.next, stand: self.stand.clone() });
+        }
+        let needed = self.needed();
+        while self.places.get(1).is_some_and(|place| place.offset <= needed) {
+            self.places.pop_front();
+        }
+    }
+
+    /// The lowest offset that a restore must read.
+    fn needed(&self) -> u64 {
+        let oldest = self.by_age.first().map(|(offset, _)| *offset);
+        let unemitted = self.unemitted.front().map(|(offset, _)| *offset);
+        [oldest, unemitted, self.carrier].into_iter().flatten().min().unwrap_or(self.next)
+    }
+
+    // Look
+
+    /// The low-water mark: a restore that begins there misses nothing.
+    ///
+    /// # Panics
+    /// Never: the place where reading began is remembered until a higher one takes its place.
+    #[must_use]
+    pub fn low(&self) -> Low {
+        let needed = self.needed();
+        let place = self.places.iter().rev().find(|place| place.offset <= needed);
+        place.or(self.places.front()).cloned().expect("the first place is never given up without another")
+    }
+
+    /// Whether reading began at or below the mark of the newest accepted record: else something is missing.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.began <= self.low
+    }
+
+    /// The oldest documents that are not in `held_back`, for being written anew: at most `bytes_max` bytes, and only what
+    /// has not been written within the last `age_min` records. At least one if any is so old.
+    #[must_use]
+    pub fn sweep(&self, bytes_max: usize, age_min: u64, held_back: &BTreeSet<SmolStr>) -> Vec<Document> {
+        let mut bytes = 0;
+        let old = self.by_age.iter().take_while(|(offset, _)| offset + age_min <= self.next);
+        old.filter(|(_, key)| !held_back.contains(key))
+            .map(|(_, key)| self.document(key))
+            .take_while(|document| {
+                let first = bytes == 0;
+                bytes += document.body.as_ref().map_or(0, |body| body.len());
+                first || bytes <= bytes_max
+            })
+            .collect()
+    }
+
+    fn document(&self, key: &SmolStr) -> Document {
+        Document { key: key.clone(), body: self.documents.get(key).map(|held| held.body.as_ref().into()) }
+    }
+
+    /// The newest version of each live document.
+    pub fn documents(&self) -> impl Iterator<Item = Document> + '_ {
+        self.documents.keys().map(|key| self.document(key))
+    }
+
+    /// How many there are, and their bytes.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        (self.documents.len(), self.bytes)
+    }
+
+    /// Where the rule stands.
+    #[must_use]
+    pub fn stand(&self) -> &Stand {
+        &self.stand
+    }
+
+    /// The offset of the next record.
+    #[must_use]
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Shards of the whole.
+    #[must_use]
+    pub fn shards(&self) -> u32 {
+        self.shards
+    }
+
+    /// Next offset of each input.
+    #[must_use]
+    pub fn positions(&self) -> &BTreeMap<SmolStr, u64> {
+        &self.positions
+    }
+
+    /// Offsets of each input at or after its position that are decided already.
+    #[must_use]
+    pub fn ahead(&self) -> &BTreeMap<SmolStr, BTreeSet<u64>> {
+        &self.ahead
+    }
+
+    /// The last step whose effects are known to have left the house.
+    #[must_use]
+    pub fn last_emitted(&self) -> u64 {
+        self.emitted
+    }
+
+    /// Accepted steps whose effects are not known to have left the house, oldest first.
+    pub fn unemitted(&self) -> impl Iterator<Item = &Arc<Step>> {
+        self.unemitted.iter().map(|(_, step)| step)
+    }
+
+    /// The append time of the newest accepted record: somebody owned the shard then.
+    #[must_use]
+    pub fn alive(&self) -> Timestamp {
+        self.alive
+    }
+}

@@ -76,6 +76,9 @@ pub mod telemetry;
 #[cfg(feature = "service")]
 pub mod deliver;
 
+#[cfg(feature = "kafka")]
+pub mod kafka;
+
 #[cfg(feature = "service")]
 pub mod intake;
 

@@ -95,6 +95,16 @@ fn json<T: Serialize>(value: &T) -> Box<str> {
 }
 
 impl Engine {
+    /// The hash of the playbook in force, as the head among these documents says; `None` where there is no head.
+    ///
+    /// # Errors
+    /// When the head is not one this version wrote.
+    pub fn playbook_hash(documents: &[Document]) -> Result<Option<SmolStr>, RestoreError> {
+        let head = documents.iter().find(|d| d.key == "head").and_then(|d| d.body.as_deref());
+        let wrong = |reason: String| RestoreError { key: "head".to_owned(), reason };
+        head.map(|body| read::<Head>(body).map(|head| head.playbook)).transpose().map_err(wrong)
+    }
+
     /// The documents changed since the last call, newest version each, by key.
     pub fn take_changed(&mut self) -> Vec<Document> {
         let changed = std::mem::take(&mut self.changed);

@@ -1,0 +1,4 @@
+//! Kafka.
+
+pub mod areas;
+pub mod inbox;

@@ -1,4 +1,14 @@
 //! Kafka.
 
+pub mod answers;
 pub mod areas;
+pub mod clients;
 pub mod inbox;
+pub mod inputs;
+pub mod key;
+pub mod logreader;
+pub mod mailbox;
+pub mod outputs;
+pub mod reading;
+pub mod shard;
+pub mod writer;

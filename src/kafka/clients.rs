@@ -91,6 +91,20 @@ impl Clients {
         self.producer().set("delivery.timeout.ms", "60000").create_with_context(context)
     }
 
+    /// For the group, whose consumer fetches nothing.
+    ///
+    /// # Errors
+    /// When the client refuses its settings.
+    pub fn group<C: rdkafka::consumer::ConsumerContext>(&self, context: C) -> Result<BaseConsumer<C>, KafkaError> {
+        self.consumer()
+            .set("group.id", format!("{}group", self.prefix))
+            .set("session.timeout.ms", "6000")
+            .set("heartbeat.interval.ms", "2000")
+            .set("max.poll.interval.ms", "30000")
+            .set("partition.assignment.strategy", "cooperative-sticky")
+            .create_with_context(context)
+    }
+
     fn producer(&self) -> ClientConfig {
         let mut config = self.base();
         config

@@ -9,3 +9,4 @@
 #[path = "../support/broker.rs"]
 mod broker;
 mod cluster;
+mod shard;

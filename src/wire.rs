@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
 use crate::engine::{Actor, AgencyMessage, Call, Callee, Effect, Entry, Notice, OrderMessage};
-use crate::model::{Classification, Event, Place, Spot, Timestamp};
+use crate::model::{Body, Classification, Event, Place, Spot, Timestamp};
 
 /// A shard among all: what makes the `rev` of its effects its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -160,6 +160,45 @@ fn forward(to: &str, event: &Event, rev: u64) -> Value {
     }))
 }
 
+/// An event as its producer might have sent it, structured: for handing it over to where it belongs.
+///
+/// # Panics
+/// Never: an event is plain data.
+#[must_use]
+pub fn event(event: &Event) -> Value {
+    let (kind, data) = match &event.body {
+        Body::Report(report) => ("muster.report", serde_json::to_value(report)),
+        Body::Act(act) => ("muster.act", serde_json::to_value(act)),
+        Body::Position(fix) => ("muster.position", serde_json::to_value(fix)),
+        Body::Command(command) => ("muster.command", serde_json::to_value(command)),
+    };
+    let mut data = data.expect("an event is plain data");
+    as_sent(&mut data);
+    clean(json!({
+        "specversion": "1.0", "type": kind, "source": event.meta.source, "id": event.meta.id,
+        "time": event.meta.time.map(time), "traceparent": event.meta.traceparent,
+        "datacontenttype": "application/json", "data": data,
+    }))
+}
+
+/// Inside, a point is a pair and an instant an integer; who sends says `lon` and `lat` and RFC 3339.
+fn as_sent(value: &mut Value) {
+    let Value::Object(members) = value else { return };
+    let accuracy = members.remove("accuracy_m").unwrap_or(Value::Null);
+    for (name, member) in members.iter_mut() {
+        match (name.as_str(), &mut *member) {
+            ("position", Value::Array(pair)) if pair.len() == 2 => {
+                *member = json!({ "lon": pair[0], "lat": pair[1], "accuracy_m": accuracy });
+            }
+            ("done_at" | "fixed_at", Value::Number(ms)) => {
+                *member = Value::String(time(Timestamp(ms.as_i64().unwrap_or_default())));
+            }
+            ("place" | "report", inner) => as_sent(inner),
+            _ => {}
+        }
+    }
+}
+
 /// A line of the timeline: when, who, what in one word, what in words, and the parts.
 #[must_use]
 pub fn timeline(e: &Entry, rev: u64) -> Value {
@@ -247,6 +286,33 @@ fn smol(id: &impl std::fmt::Display) -> SmolStr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::decode::{Limits, decode_structured};
+
+    #[test]
+    fn an_event_handed_over_says_what_its_producer_said() {
+        let sent = [
+            r#"{"specversion":"1.0","type":"muster.report","source":"110/desk-3","id":"a1","time":"2026-11-23T08:00:00Z",
+                "data":{"code":"JQ-0301","text":"冒烟","status":"exercise","urgency":"immediate","severity":"severe",
+                "place":{"id":"lotus-plaza","township":"430408001","vintage":"mca-2026",
+                "position":{"lon":112.60,"lat":26.89,"accuracy_m":30}},"attributes":{"smoke_ppm":410},
+                "callback":"opaque","references":["110/desk-3:a0"]}}"#,
+            r#"{"specversion":"1.0","type":"muster.act","source":"t","id":"2","data":{"order":"4304-20261123-1-1",
+                "post":"P-017","act":"on_scene","done_at":"2026-11-23T08:00:00Z","reason":"road"}}"#,
+            r#"{"specversion":"1.0","type":"muster.act","source":"t","id":"3","data":{"post":"P-017","act":"on_view",
+                "report":{"text":"fire","place":{"position":{"lon":112.60,"lat":26.89}}}}}"#,
+            r#"{"specversion":"1.0","type":"muster.position","source":"t","id":"4","data":{"post":"P-017",
+                "position":{"lon":112.60,"lat":26.89},"fixed_at":"2026-11-23T08:00:00Z"}}"#,
+            r#"{"specversion":"1.0","type":"muster.command","source":"c","id":"5","data":{"command":"order",
+                "incident":"4304-20261123-1","by":"command/seat-2","post":"P-017","role":"first"}}"#,
+            r#"{"specversion":"1.0","type":"muster.command","source":"c","id":"6","data":{"command":"correct_place",
+                "incident":"4304-20261123-1","by":"s","place":{"position":{"lon":112.60,"lat":26.89}}}}"#,
+        ];
+        for text in sent {
+            let read = |text: &str| decode_structured(text.as_bytes(), Timestamp(7), &Limits::default()).unwrap().event;
+            let first = read(text);
+            assert_eq!(read(&event(&first).to_string()), first, "with the same digest, so that a repeat is known");
+        }
+    }
 
     #[test]
     fn a_rev_grows_within_its_shard_and_is_nobody_elses() {

@@ -60,6 +60,8 @@ pub struct Message {
     pub received: Timestamp,
     /// Bytes of it.
     pub bytes: usize,
+    /// Somebody waits for its answer.
+    pub wants_answer: bool,
     /// What it is.
     pub content: Content,
 }
@@ -205,6 +207,12 @@ impl Inbox {
         self.keep(message);
     }
 
+    /// Takes in a position of a post that was decided before: applied again, never decided again.
+    pub fn put_again(&mut self, message: Message) {
+        self.bytes += message.bytes;
+        self.words.insert((message.received, message.door, message.offset), message);
+    }
+
     fn keep(&mut self, message: Message) {
         self.bytes += message.bytes;
         self.place(message.door).waiting.insert(message.offset);
@@ -346,7 +354,7 @@ mod tests {
             field: None,
             detail: String::new(),
         });
-        Message { door, offset, received: Timestamp(received), bytes: 10, content }
+        Message { door, offset, received: Timestamp(received), bytes: 10, wants_answer: false, content }
     }
 
     /// A report as it stands after its judgement: only its lane matters here.
@@ -357,7 +365,7 @@ mod tests {
         let mut verdict = verdict();
         verdict.classification.lane = lane;
         let content = Content::Event("4304".into(), Box::new(event), Some(Box::new(verdict)));
-        Message { door: Door::Reports, offset, received: Timestamp(received), bytes: 10, content }
+        Message { door: Door::Reports, offset, received: Timestamp(received), bytes: 10, wants_answer: false, content }
     }
 
     fn verdict() -> Verdict {

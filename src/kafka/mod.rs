@@ -1,4 +1,17 @@
 //! Kafka.
 
+pub mod answers;
 pub mod areas;
+pub mod clients;
+pub mod folds;
+pub mod group;
 pub mod inbox;
+pub mod inputs;
+pub mod key;
+pub mod logreader;
+pub mod mailbox;
+pub mod node;
+pub mod outputs;
+pub mod reading;
+pub mod shard;
+pub mod writer;

@@ -73,6 +73,8 @@ pub struct Fold {
     unemitted: VecDeque<(u64, Arc<Step>)>,
     places: VecDeque<Low>,
     alive: Timestamp,
+    /// An operator has accepted a loss since the last step.
+    loss_accepted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +103,7 @@ impl Fold {
             unemitted: VecDeque::new(),
             places: VecDeque::from([low]),
             alive: Timestamp(0),
+            loss_accepted: false,
         }
     }
 
@@ -153,6 +156,11 @@ impl Fold {
 
     fn apply(&mut self, offset: u64, record: &Record) {
         self.low = self.low.max(record.low.offset);
+        match record.body {
+            RecordBody::Acceptance { .. } => self.loss_accepted = true,
+            RecordBody::Step(_) => self.loss_accepted = false,
+            RecordBody::Claim | RecordBody::Release => {}
+        }
         for document in &record.swept {
             self.put(offset, document);
         }
@@ -241,6 +249,12 @@ impl Fold {
     /// The newest version of each live document.
     pub fn documents(&self) -> impl Iterator<Item = Document> + '_ {
         self.documents.keys().map(|key| self.document(key))
+    }
+
+    /// Whether an operator has accepted a loss since the last step.
+    #[must_use]
+    pub fn is_loss_accepted(&self) -> bool {
+        self.loss_accepted
     }
 
     /// How many there are, and their bytes.

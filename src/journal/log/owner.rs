@@ -142,6 +142,17 @@ pub enum Alarm {
     /// A newer Muster has written.
     #[error(transparent)]
     Newer(Malformed),
+    /// What was accepted cannot be run here: a playbook is missing, or another version wrote it.
+    #[error("{0}")]
+    Unfit(String),
+    /// An input begins above where it was decided to.
+    #[error("the topic of {door} begins above offset {position}, up to which it was decided: inputs are lost")]
+    InputLost {
+        /// Which.
+        door: SmolStr,
+        /// Up to where it was decided.
+        position: u64,
+    },
     /// Our clock and the log's are too far apart.
     #[error("our clock and the broker's are {0} ms apart; set the clock")]
     Skew(i64),
@@ -350,6 +361,21 @@ impl Owner {
     pub fn disturbed(&mut self) {
         if matches!(self.phase, Phase::Owning | Phase::Releasing { .. } | Phase::Claiming { .. }) {
             self.recover(Why::Disturbed);
+        }
+    }
+
+    /// What the shard holds cannot be run here.
+    pub fn unfit(&mut self, why: String) {
+        if self.phase == Phase::Owning {
+            self.hold(Alarm::Unfit(why));
+        }
+    }
+
+    /// An input begins above where it was decided to, so inputs were lost unseen. Accepted already, if somebody has
+    /// accepted a loss since the last step.
+    pub fn input_lost(&mut self, door: &str, position: u64) {
+        if self.phase == Phase::Owning && !self.fold.is_loss_accepted() {
+            self.hold(Alarm::InputLost { door: door.into(), position });
         }
     }
 

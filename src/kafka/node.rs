@@ -1,0 +1,207 @@
+//! A node: the shards that are ours, started and ended as the group says.
+//!
+//! A shard's thread lives as long as its assignment. It begins from a warm copy where the follower has one, else from the
+//! log. What is taken away is released before the group goes on, within a bounded time; a shard that cannot release in
+//! time (its brokers are away) is overruled by the next owner's epoch.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tracing::{error, warn};
+
+use super::answers::Told;
+use super::areas::Playbooks;
+use super::clients::Clients;
+use super::group::Members;
+use super::inputs::Inputs;
+use super::mailbox::{Mail, Mailbox};
+use super::outputs::Outputs;
+use super::reading::Reading;
+use super::shard::{Folds, Parts, Shard, ShardOptions, Watch};
+use crate::decode::Limits;
+use crate::journal::log::{Owner, OwnerName};
+use crate::runtime::Clock;
+
+/// Bytes of messages that may lie between a shard and the thread that reads for it.
+const MAIL_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A rebalance waits for a release at most so long.
+const RELEASED_WITHIN: Duration = Duration::from_secs(3);
+/// A fold that could not be made is tried again after so long.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// What a node is made of.
+pub struct NodeParts {
+    /// Its name: the same at every start.
+    pub name: String,
+    /// Shards of the whole.
+    pub shards: u32,
+    /// Bounds of a shard.
+    pub options: ShardOptions,
+    /// The playbooks.
+    pub playbooks: Arc<Playbooks>,
+    /// Clients of the brokers.
+    pub clients: Arc<Clients>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Bounds of an event.
+    pub limits: Limits,
+    /// Who hears of what shards do.
+    pub watch: Arc<dyn Watch>,
+    /// Who waits for answers.
+    pub told: Arc<dyn Told>,
+    /// Where folds come from.
+    pub folds: Arc<dyn Folds>,
+    /// Anything that differs between starts.
+    pub chance: u64,
+}
+
+/// The shards of this node.
+pub struct Node {
+    parts: NodeParts,
+    outputs: Outputs,
+    shards: Mutex<BTreeMap<u32, Working>>,
+}
+
+struct Working {
+    mailbox: Arc<Mailbox>,
+    thread: JoinHandle<()>,
+}
+
+impl Node {
+    /// A node that owns nothing yet.
+    ///
+    /// # Errors
+    /// When a client refuses its settings, or the system has no thread.
+    pub fn new(parts: NodeParts) -> anyhow::Result<Self> {
+        let outputs = Outputs::start(Arc::clone(&parts.clients), parts.shards)?;
+        Ok(Self { parts, outputs, shards: Mutex::default() })
+    }
+
+    /// A shard that nobody owns may be ours until the group has decided.
+    pub fn free(&self, shard: u32) {
+        let fresh = !self.lock().contains_key(&shard);
+        self.say(shard, Mail::Free, fresh);
+    }
+
+    /// Ends all shards, each with its release.
+    pub fn stop(&self) {
+        let all: BTreeSet<u32> = self.lock().keys().copied().collect();
+        self.end(&all, RELEASED_WITHIN);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u32, Working>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says something to a shard, whose thread is started if it may be.
+    fn say(&self, shard: u32, mail: Mail, start: bool) {
+        let mut shards = self.lock();
+        if shards.get(&shard).is_some_and(|working| working.thread.is_finished()) {
+            shards.remove(&shard);
+        }
+        if !shards.contains_key(&shard) && start {
+            match self.start(shard) {
+                Ok(working) => _ = shards.insert(shard, working),
+                Err(error) => {
+                    error!(%error, shard, "kafka.shard_not_started");
+                    return;
+                }
+            }
+        }
+        if let Some(working) = shards.get(&shard) {
+            working.mailbox.say(mail);
+        }
+    }
+
+    fn start(&self, shard: u32) -> anyhow::Result<Working> {
+        let p = &self.parts;
+        let mailbox = Arc::new(Mailbox::new(MAIL_BYTES_MAX));
+        let reading =
+            Reading { playbooks: Arc::clone(&p.playbooks), shard, shards: p.shards, limits: p.limits.clone() };
+        let inputs = Inputs::start(Arc::clone(&p.clients), reading, Arc::clone(&mailbox), p.clock.clone())?;
+        let parts = Parts {
+            shard,
+            shards: p.shards,
+            options: p.options.clone(),
+            playbooks: Arc::clone(&p.playbooks),
+            clients: Arc::clone(&p.clients),
+            clock: p.clock.clone(),
+            mailbox: Arc::clone(&mailbox),
+            inputs,
+            emitter: self.outputs.emitter(shard, Arc::clone(&mailbox)),
+            watch: Arc::clone(&p.watch),
+            told: Arc::clone(&p.told),
+            folds: Arc::clone(&p.folds),
+        };
+        // Anew at every start of a thread: no two of them ever write under one name.
+        let chance = p.chance ^ (p.clock.now().0.unsigned_abs().rotate_left(17) + u64::from(shard));
+        let name = OwnerName::new(&format!("{}/{shard}/{chance:016x}", p.name));
+        let work = move || {
+            if let Some(shard) = begin(parts, name, chance) {
+                shard.run();
+            }
+        };
+        let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(work)?;
+        Ok(Working { mailbox, thread })
+    }
+
+    /// Ends shards, and waits for them at most so long.
+    fn end(&self, shards: &BTreeSet<u32>, within: Duration) {
+        let ending: Vec<(u32, Working)> = {
+            let mut all = self.lock();
+            shards.iter().filter_map(|shard| all.remove_entry(shard)).collect()
+        };
+        for (_, working) in &ending {
+            working.mailbox.say(Mail::Stop);
+        }
+        let mut left = within;
+        for (shard, working) in ending {
+            while !working.thread.is_finished() && !left.is_zero() {
+                let nap = Duration::from_millis(5).min(left);
+                std::thread::sleep(nap);
+                left -= nap;
+            }
+            if !working.thread.is_finished() {
+                warn!(shard, "kafka.release_late: the next owner's epoch overrules it");
+            }
+        }
+    }
+}
+
+impl Members for Node {
+    fn assigned(&self, shards: &BTreeSet<u32>) {
+        for shard in shards {
+            self.say(*shard, Mail::Assign, true);
+        }
+    }
+
+    fn revoked(&self, shards: &BTreeSet<u32>) {
+        self.end(shards, RELEASED_WITHIN);
+    }
+
+    fn lost(&self, shards: &BTreeSet<u32>) {
+        self.end(shards, Duration::ZERO);
+    }
+}
+
+/// The shard, once there is a fold to begin from; `None` when it was told to end before.
+fn begin(parts: Parts, name: OwnerName, chance: u64) -> Option<Shard> {
+    let mut waiting = Vec::new();
+    loop {
+        match parts.folds.fold(parts.shard) {
+            Ok((fold, known)) => {
+                let owner = Owner::new(name, fold, known, parts.options.owner.clone(), chance);
+                waiting.into_iter().for_each(|mail| parts.mailbox.say(mail));
+                return Some(Shard::new(parts, owner));
+            }
+            Err(error) => warn!(error, shard = parts.shard, "kafka.fold_unavailable: trying again"),
+        }
+        let mail = parts.mailbox.wait(AGAIN);
+        if mail.iter().any(|mail| matches!(mail, Mail::Stop)) {
+            return None;
+        }
+        waiting.extend(mail);
+    }
+}

@@ -1,0 +1,102 @@
+//! The producer of a shard's journal: one record an append, and what became of it.
+//!
+//! Every append is reported once, by its token. A producer that gave up is told as odd; the shard's recovery then asks
+//! for a new one, so that nothing of an earlier epoch holds up what comes after.
+
+use std::sync::Arc;
+
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::producer::{
+    BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
+use tracing::warn;
+
+use super::clients::Clients;
+use super::mailbox::{Mail, Mailbox};
+use crate::journal::log::Token;
+use crate::model::Timestamp;
+
+/// Hears what became of appends, on the producer's own thread.
+pub struct Reports {
+    mailbox: Arc<Mailbox>,
+    shard: u32,
+}
+
+impl ClientContext for Reports {
+    fn error(&self, error: KafkaError, reason: &str) {
+        warn!(%error, reason, shard = self.shard, "kafka.journal_producer");
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.mailbox.say(Mail::Disturbed("the journal's producer gave up"));
+        }
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<Token>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, token: Box<Token>) {
+        let landed = match result {
+            // Some brokers confirm a repeated append without saying where it stands: then nobody knows.
+            Ok(message) => u64::try_from(message.offset()).ok().zip(message.timestamp().to_millis()),
+            Err((error, _)) => {
+                warn!(%error, shard = self.shard, "kafka.append_unknown");
+                None
+            }
+        };
+        self.mailbox.say(Mail::Reported(*token, landed.map(|(offset, ms)| (offset, Timestamp(ms)))));
+    }
+}
+
+/// The producer of a shard's journal.
+pub struct Writer {
+    clients: Arc<Clients>,
+    mailbox: Arc<Mailbox>,
+    shard: u32,
+    topic: String,
+    producer: Option<ThreadedProducer<Reports, NoCustomPartitioner>>,
+}
+
+impl Writer {
+    /// None yet; it is made when the first record is appended.
+    #[must_use]
+    pub fn new(clients: Arc<Clients>, mailbox: Arc<Mailbox>, shard: u32) -> Self {
+        let topic = clients.topic("journal");
+        Self { clients, mailbox, shard, topic, producer: None }
+    }
+
+    /// Appends. Its report comes by mail, always.
+    pub fn append(&mut self, token: Token, bytes: &[u8]) {
+        if let Err(why) = self.send(token, bytes) {
+            warn!(why, bytes = bytes.len(), shard = self.shard, "kafka.append_refused");
+            self.mailbox.say(Mail::Reported(token, None));
+        }
+    }
+
+    fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), String> {
+        if self.producer.is_none() {
+            let reports = Reports { mailbox: Arc::clone(&self.mailbox), shard: self.shard };
+            self.producer = Some(self.clients.journal_writer(reports).map_err(|e| e.to_string())?);
+        }
+        let Some(producer) = &self.producer else { return Err("no producer".to_owned()) };
+        let partition = i32::try_from(self.shard).unwrap_or(i32::MAX);
+        let record: BaseRecord<'_, (), [u8], Box<Token>> =
+            BaseRecord::with_opaque_to(&self.topic, Box::new(token)).partition(partition).payload(bytes);
+        producer.send(record).map_err(|(error, _)| error.to_string())
+    }
+
+    /// Gives the producer up with all that is under way: what of it reaches the log all the same is judged there.
+    pub fn give_up(&mut self) {
+        let Some(producer) = self.producer.take() else { return };
+        // Closing waits for its threads, so it is done elsewhere.
+        let close = move || {
+            producer.purge(PurgeConfig::default().queue().inflight());
+            drop(producer);
+        };
+        let closed = std::thread::Builder::new().name(format!("close-{}", self.shard)).spawn(close);
+        if let Err(error) = closed {
+            warn!(%error, "kafka.thread_unavailable: closed here");
+        }
+    }
+}

@@ -178,7 +178,7 @@ impl Back {
             let delivery = Delivery { order, channel: channel.into(), outcome };
             loop {
                 match handle.apply(Input::Delivery(delivery.clone())).await {
-                    Err(SubmitError::Busy { retry_after }) => {
+                    Err(SubmitError::Busy { retry_after } | SubmitError::Away { retry_after }) => {
                         tokio::time::sleep(Duration::from_millis(retry_after.0)).await;
                     }
                     Ok(_) | Err(SubmitError::Stopped { .. }) => return,

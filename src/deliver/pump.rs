@@ -144,7 +144,7 @@ impl Pump {
         }
         self.last = step.number;
         self.board.fold(Shard::ONLY, step);
-        self.tally.step(step, &self.handle.playbook());
+        self.tally.step(step, &[self.handle.playbook()]);
         let whereabouts = |id: &_| self.board.whereabouts(id);
         let ready = |index| Arc::new(message(Shard::ONLY, step, index, &whereabouts));
         let messages: Vec<Arc<Message>> = (0..step.effects.len()).map(ready).collect();

@@ -104,6 +104,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(from_fn_with_state(app.clone(), guard::host))
         .route_layer(from_fn_with_state(app.clone(), guard::count))
+        .route_layer(from_fn_with_state(app.clone(), guard::picture))
         .layer(from_fn(guard::headers))
         .with_state(app)
 }

@@ -50,9 +50,10 @@ impl Told for Quiet {
 fn create(cluster: &Cluster, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", cluster.brokers()).create().unwrap();
-    let names: Vec<String> = ["reports", "field", "commands", "journal", "orders", "notices", "timeline", "rejected", "heads"]
-        .map(|name| format!("muster.{name}"))
-        .to_vec();
+    let names: Vec<String> =
+        ["reports", "field", "commands", "journal", "orders", "notices", "timeline", "rejected", "heads"]
+            .map(|name| format!("muster.{name}"))
+            .to_vec();
     let topics: Vec<NewTopic<'_>> = names
         .iter()
         .map(|name| {

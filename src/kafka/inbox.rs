@@ -131,6 +131,8 @@ pub struct Inbox {
     urgent: BTreeMap<u64, Message>,
     ordinary: VecDeque<Message>,
     bytes: usize,
+    /// The scout is on its way to the end of a backlog: nothing ordinary is decided before it has been there.
+    scouting: bool,
 }
 
 impl Inbox {
@@ -153,6 +155,7 @@ impl Inbox {
             urgent: BTreeMap::new(),
             ordinary: VecDeque::new(),
             bytes: 0,
+            scouting: false,
         }
     }
 
@@ -213,6 +216,11 @@ impl Inbox {
         self.words.insert((message.received, message.door, message.offset), message);
     }
 
+    /// The scout is on its way to the end of a backlog, or has been there.
+    pub fn scouting(&mut self, is_out: bool) {
+        self.scouting = is_out;
+    }
+
     fn keep(&mut self, message: Message) {
         self.bytes += message.bytes;
         self.place(message.door).waiting.insert(message.offset);
@@ -228,6 +236,7 @@ impl Inbox {
     /// The next message of a step whose last one was of lane `after`. The bottom line first; once a step has reached the
     /// ordinary reports, what comes in for the bottom line opens the next one.
     pub fn pop(&mut self, after: Option<Lane>) -> Option<(Message, Lane)> {
+        let ordinary_waits = self.scouting;
         let urgent_may = self.urgent.first_key_value().filter(|(offset, _)| self.may_be_next(**offset));
         let urgent = urgent_may.map(|(offset, message)| (message.received, *offset));
         let word = self.words.first_key_value().map(|((received, ..), _)| *received);
@@ -239,6 +248,7 @@ impl Inbox {
             (Some(word), Some((received, offset))) if received < word => self.urgent.remove(&offset)?,
             (Some(_), _) => self.words.pop_first()?.1,
             (None, Some((_, offset))) => self.urgent.remove(&offset)?,
+            (None, None) if ordinary_waits => return None,
             (None, None) => self.ordinary.pop_front()?,
         };
         self.bytes -= message.bytes;
@@ -298,7 +308,7 @@ impl Inbox {
     /// Whether nothing waits that could be decided now.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty() && self.urgent.is_empty() && self.ordinary.is_empty()
+        self.words.is_empty() && self.urgent.is_empty() && (self.ordinary.is_empty() || self.scouting)
     }
 
     /// Whether ordinary reports have to wait outside. What posts and operators say always comes in.

@@ -23,6 +23,7 @@ use super::clients::Clients;
 use super::inbox::{Content, Door, Message};
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::reading::{Raw, Reading};
+use super::scout::Scout;
 use crate::model::{Body, Millis, Timestamp};
 use crate::runtime::Clock;
 
@@ -34,6 +35,8 @@ const BATCH: usize = 512;
 const POLL: Duration = Duration::from_millis(20);
 /// A question to a broker is given up after so long, and asked again.
 const ASK: Duration = Duration::from_secs(3);
+/// A backlog of reports longer than this is scouted before anything ordinary of it is decided.
+const BACKLOG: u64 = 5_000;
 /// A door on which nothing came for so long is looked at.
 const WATCH_AFTER: Duration = Duration::from_secs(5);
 
@@ -63,7 +66,8 @@ impl Inputs {
     ) -> std::io::Result<Self> {
         let (orders, ordered) = channel();
         let name = format!("inputs-{}", reading.shard);
-        let reader = Reader { clients, reading, mailbox, clock, open: None };
+        let scout = Scout::start(Arc::clone(&clients), reading.clone(), Arc::clone(&mailbox))?;
+        let reader = Reader { clients, reading, mailbox, clock, scout, open: None };
         let thread = std::thread::Builder::new().name(name).spawn(move || reader.run(&ordered))?;
         Ok(Self { orders, thread: Some(thread) })
     }
@@ -96,6 +100,7 @@ struct Reader {
     reading: Reading,
     mailbox: Arc<Mailbox>,
     clock: Clock,
+    scout: Scout,
     open: Option<Open>,
 }
 
@@ -104,6 +109,7 @@ struct Open {
     consumer: BaseConsumer,
     doors: BTreeMap<Door, Place>,
     paused: bool,
+    scouting: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -123,8 +129,8 @@ impl Reader {
                 None => orders.recv().map_err(|_| TryRecvError::Disconnected),
             };
             match order {
-                Ok(Order::Open(generation, positions)) => self.begin(generation, &positions, orders),
-                Ok(Order::Close) => self.open = None,
+                Ok(Order::Open(generation, positions)) => self.begin(generation, &positions),
+                Ok(Order::Close) => self.close(),
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {}
             }
@@ -135,8 +141,8 @@ impl Reader {
     }
 
     /// Asks where the logs are, until it is known or no longer wanted, and begins.
-    fn begin(&mut self, generation: Generation, positions: &BTreeMap<Door, u64>, _orders: &Receiver<Order>) {
-        self.open = None;
+    fn begin(&mut self, generation: Generation, positions: &BTreeMap<Door, u64>) {
+        self.close();
         let consumer = match self.clients.inputs() {
             Ok(consumer) => consumer,
             Err(error) => {
@@ -146,8 +152,8 @@ impl Reader {
             }
         };
         match self.places(generation, &consumer, positions) {
-            Ok(doors) => {
-                let open = Open { generation, consumer, doors, paused: false };
+            Ok((doors, end)) => {
+                let open = Open { generation, consumer, doors, paused: false, scouting: false };
                 if let Err(error) = self.assign(&open) {
                     warn!(%error, shard = self.reading.shard, "kafka.inputs_unavailable");
                     self.mailbox.say(Mail::Disturbed("no assignment"));
@@ -155,6 +161,7 @@ impl Reader {
                 }
                 info!(shard = self.reading.shard, generation, ?positions, "kafka.inputs_opened");
                 self.open = Some(open);
+                self.scout_backlog(generation, end);
             }
             Err(error) => {
                 warn!(%error, shard = self.reading.shard, "kafka.inputs_unavailable");
@@ -168,8 +175,8 @@ impl Reader {
         generation: Generation,
         consumer: &BaseConsumer,
         positions: &BTreeMap<Door, u64>,
-    ) -> Result<BTreeMap<Door, Place>, KafkaError> {
-        let mut doors = BTreeMap::new();
+    ) -> Result<(BTreeMap<Door, Place>, u64), KafkaError> {
+        let (mut doors, mut reports_end) = (BTreeMap::new(), 0);
         for door in Door::ALL {
             let topic = self.clients.topic(door.as_str());
             let (first, end) = consumer.fetch_watermarks(&topic, self.partition(), ASK)?;
@@ -179,11 +186,14 @@ impl Reader {
                 self.mailbox.say(Mail::Lost(generation, door, known));
             }
             self.mailbox.post(Mail::Opened(generation, door, first, end));
+            if door == Door::Reports {
+                reports_end = end;
+            }
             let decided = known.unwrap_or(0).max(first);
             let next = if door == Door::Field { self.fresh(consumer, decided)?.max(first) } else { decided };
             doors.insert(door, Place { decided, next, heard: Instant::now() });
         }
-        Ok(doors)
+        Ok((doors, reports_end))
     }
 
     /// Where the positions of posts that are still fresh begin, if that is before `decided`.
@@ -234,6 +244,7 @@ impl Reader {
             self.mailbox.post(Mail::Messages(open.generation, door, messages, place.next.max(place.decided)));
         }
         self.hold_back(open);
+        self.scout(open);
         self.watch(open)
     }
 
@@ -265,6 +276,34 @@ impl Reader {
             }
         }
         read.entry(door).or_default().push(read_one);
+    }
+
+    fn close(&mut self) {
+        self.open = None;
+        self.scout.close();
+    }
+
+    /// A long backlog is scouted to its end before anything ordinary of it is decided.
+    fn scout_backlog(&mut self, generation: Generation, end: u64) {
+        let Some(open) = &mut self.open else { return };
+        let Some(next) = open.doors.get(&Door::Reports).map(|place| place.next) else { return };
+        if end.saturating_sub(next) > BACKLOG {
+            open.scouting = true;
+            self.mailbox.post(Mail::Scouting(generation));
+            self.scout.open(generation, next, end);
+        }
+    }
+
+    /// While the shard is full the scout is out; it comes back when the reader has come to where it is.
+    fn scout(&self, open: &mut Open) {
+        let Some(next) = open.doors.get(&Door::Reports).map(|place| place.next) else { return };
+        if open.scouting && !open.paused && next >= self.scout.next() {
+            open.scouting = false;
+            self.scout.close();
+        } else if open.paused && !open.scouting {
+            open.scouting = true;
+            self.scout.open(open.generation, next, u64::MAX);
+        }
     }
 
     /// Pauses the reports while the shard is full, and takes them up again.
@@ -311,7 +350,7 @@ impl Reader {
     }
 }
 
-fn raw<'m>(message: &'m BorrowedMessage<'_>, offset: u64) -> Raw<'m> {
+pub(super) fn raw<'m>(message: &'m BorrowedMessage<'_>, offset: u64) -> Raw<'m> {
     let headers = message
         .headers()
         .map(|headers| headers.iter().map(|header| (header.key, header.value.unwrap_or_default())).collect());
@@ -324,12 +363,12 @@ fn raw<'m>(message: &'m BorrowedMessage<'_>, offset: u64) -> Raw<'m> {
     }
 }
 
-fn offset(signed: i64) -> u64 {
+pub(super) fn offset(signed: i64) -> u64 {
     u64::try_from(signed).unwrap_or(0)
 }
 
 /// Errors of a broker that comes back: the client goes on by itself, and the watch sees when it does not.
-fn is_passing(error: &KafkaError) -> bool {
+pub(super) fn is_passing(error: &KafkaError) -> bool {
     !matches!(error, KafkaError::MessageConsumptionFatal(_))
         && !matches!(
             error.rdkafka_error_code(),

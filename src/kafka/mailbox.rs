@@ -37,6 +37,10 @@ pub enum Mail {
     Messages(Generation, Door, Vec<Message>, u64),
     /// Bottom-line reports from farther on, read out of turn.
     Ahead(Generation, Vec<Message>),
+    /// The log of reports is long: nothing ordinary is decided before the scout has been to its end.
+    Scouting(Generation),
+    /// The scout has been to the end that the log had when it began.
+    Scouted(Generation),
     /// An input cannot be read from where it was decided to: it begins above that.
     Lost(Generation, Door, u64),
 }

@@ -13,5 +13,6 @@ pub mod mailbox;
 pub mod node;
 pub mod outputs;
 pub mod reading;
+pub mod scout;
 pub mod shard;
 pub mod writer;

@@ -315,10 +315,21 @@ impl Shard {
                     messages.into_iter().for_each(|message| running.inbox.put_ahead(message));
                 }
             }
+            Mail::Scouting(generation) if generation == self.generation => {
+                self.running.iter_mut().for_each(|running| running.inbox.scouting(true));
+            }
+            Mail::Scouted(generation) if generation == self.generation => {
+                self.running.iter_mut().for_each(|running| running.inbox.scouting(false));
+            }
             Mail::Lost(generation, door, position) if generation == self.generation => {
                 self.input_lost(door, position);
             }
-            Mail::Opened(..) | Mail::Messages(..) | Mail::Ahead(..) | Mail::Lost(..) => {}
+            Mail::Opened(..)
+            | Mail::Messages(..)
+            | Mail::Ahead(..)
+            | Mail::Scouting(_)
+            | Mail::Scouted(_)
+            | Mail::Lost(..) => {}
         }
         self.carry_out();
     }

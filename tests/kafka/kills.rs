@@ -2,8 +2,8 @@
 //!
 //! Short form: a few of each. `MUSTER_LONG=1`: as often as it takes to believe it. `MUSTER_SEED` repeats the moments.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 

@@ -43,7 +43,10 @@ fn backlog(cluster: &Cluster, ordinary_reports: usize) {
         }
     }
     producer.flush(Duration::from_secs(60)).unwrap();
-    producer.send(BaseRecord::to("muster.reports").partition(0).key("4304").payload(URGENT)).map_err(|(e, _)| e).unwrap();
+    producer
+        .send(BaseRecord::to("muster.reports").partition(0).key("4304").payload(URGENT))
+        .map_err(|(e, _)| e)
+        .unwrap();
     producer.flush(Duration::from_secs(60)).unwrap();
 }
 

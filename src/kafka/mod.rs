@@ -14,6 +14,8 @@ pub mod mailbox;
 pub mod node;
 pub mod outputs;
 pub mod reading;
+pub mod route;
 pub mod scout;
 pub mod shard;
+pub mod track;
 pub mod writer;

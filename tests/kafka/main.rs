@@ -9,3 +9,18 @@
 #[path = "../support/broker.rs"]
 mod broker;
 mod cluster;
+mod partition;
+mod roles;
+mod topics;
+
+/// `[kafka]` for a test: a broker's address, a prefix of its own, few partitions, no copies.
+fn options(cluster: &broker::Cluster, prefix: &str) -> muster::kafka::Options {
+    muster::kafka::Options {
+        brokers: cluster.brokers().split(',').map(str::to_owned).collect(),
+        topic_prefix: format!("{prefix}."),
+        member: "test".into(),
+        partitions: 4,
+        development: cluster.size() == 1,
+        ..Default::default()
+    }
+}

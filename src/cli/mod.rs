@@ -12,6 +12,8 @@ pub mod replay;
 pub mod run;
 pub mod server;
 pub mod test;
+#[cfg(feature = "kafka")]
+pub mod topics;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,9 @@ pub enum Command {
     Replay(replay::Args),
     /// Run scenarios and compare what happens with what is recorded in them.
     Test(test::Args),
+    /// Make, check or show the topics in Kafka.
+    #[cfg(feature = "kafka")]
+    Topics(topics::Args),
 }
 
 impl Command {
@@ -52,6 +57,8 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),
             Self::Test(args) => test::run(args),
+            #[cfg(feature = "kafka")]
+            Self::Topics(args) => topics::run(args),
         }
     }
 }

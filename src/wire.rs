@@ -1,8 +1,10 @@
 //! What leaves the house, mapped by hand: the shapes of `muster.order`, `muster.notice`, `muster.call`,
 //! `muster.agency`, `muster.forward` and `muster.timeline`. Instants are RFC 3339, points say `lon` and `lat`.
 //!
-//! Every message carries `rev`, one whole number that grows with the journal: step × 65,536 + index of the effect within
-//! the step. Of two messages with one `id` the one with the higher `rev` counts, so a late repeat never undoes a recall.
+//! Every message carries `rev`, one whole number that grows with the journal of its shard: (step × 65,536 + index of the
+//! effect within the step) × shards + shard. So no two messages have one `rev`, and of two messages with one `id`, which
+//! always come from one shard, the one with the higher `rev` counts: a late repeat never undoes a recall. Of messages of
+//! different shards `rev` says nothing about which was first.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -11,17 +13,32 @@ use smol_str::SmolStr;
 use crate::engine::{Actor, AgencyMessage, Call, Callee, Effect, Entry, Notice, OrderMessage};
 use crate::model::{Body, Classification, Event, Place, Spot, Timestamp};
 
-/// Where an effect stands in the journal, as one number that grows.
-#[must_use]
-pub fn rev(step: u64, index: usize) -> u64 {
-    // A step holds at most some thousand effects (`[runtime] batch_effects_max` and those of its last input).
-    step * WIDTH + (index as u64).min(WIDTH - 1)
+/// A shard among all: what makes the `rev` of its effects its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shard {
+    /// Counted from 0.
+    pub number: u32,
+    /// How many there are, never 0.
+    pub of: u32,
 }
 
-/// The step and the index of a `rev`.
-#[must_use]
-pub fn unrev(rev: u64) -> (u64, u64) {
-    (rev / WIDTH, rev % WIDTH)
+impl Shard {
+    /// The only one.
+    pub const ONLY: Self = Self { number: 0, of: 1 };
+
+    /// Where an effect stands in the journal of this shard, as one number that grows.
+    #[must_use]
+    pub fn rev(self, step: u64, index: usize) -> u64 {
+        // A step holds at most some thousand effects (`[runtime] batch_effects_max` and those of its last input).
+        (step * WIDTH + (index as u64).min(WIDTH - 1)) * u64::from(self.of) + u64::from(self.number)
+    }
+
+    /// The step and the index of a `rev` of this shard.
+    #[must_use]
+    pub fn unrev(self, rev: u64) -> (u64, u64) {
+        let place = rev / u64::from(self.of.max(1));
+        (place / WIDTH, place % WIDTH)
+    }
 }
 
 const WIDTH: u64 = 1 << 16;
@@ -294,6 +311,22 @@ mod tests {
             let read = |text: &str| decode_structured(text.as_bytes(), Timestamp(7), &Limits::default()).unwrap().event;
             let first = read(text);
             assert_eq!(read(&event(&first).to_string()), first, "with the same digest, so that a repeat is known");
+        }
+    }
+
+    #[test]
+    fn a_rev_grows_within_its_shard_and_is_nobody_elses() {
+        assert_eq!(Shard::ONLY.rev(3, 7), 3 * 65_536 + 7);
+        let mut all = std::collections::BTreeSet::new();
+        for number in 0..14 {
+            let shard = Shard { number, of: 14 };
+            let places = [(1, 0), (1, 1), (1, 65_535), (2, 0), (70_000, 3)];
+            let revs = places.map(|(step, index)| shard.rev(step, index));
+            assert!(revs.is_sorted_by(|a, b| a < b), "{revs:?}");
+            for ((step, index), rev) in places.into_iter().zip(revs) {
+                assert_eq!(shard.unrev(rev), (step, index as u64));
+                assert!(all.insert(rev), "{rev} twice");
+            }
         }
     }
 }

@@ -50,11 +50,17 @@ pub async fn timeline(State(app): State<App>, Path(id): Path<String>, uri: Uri) 
     let board = std::sync::Arc::clone(&app.board);
     let read = tokio::task::spawn_blocking(move || board.timeline(&id, after, limit)).await;
     let unreadable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "archive", why);
-    let page = read.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))?;
+    let story = read.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))?;
+    let page = story.lines;
     if page.items.is_empty() && after.is_none() && !known {
         return Err(Problem::not_found("incident"));
     }
-    Ok(list(page.items.iter().map(|line| wire::timeline(&line.entry, line.rev)), page.next))
+    let mut told = list(page.items.iter().map(|line| wire::timeline(&line.entry, line.rev)), page.next);
+    if story.cut {
+        told["cut"] = true.into();
+        told["hint"] = "earlier lines are not held here any more; they stand in the topic muster.timeline".into();
+    }
+    Ok(told)
 }
 
 /// `GET /v1/posts`
@@ -135,7 +141,8 @@ pub async fn ready(State(app): State<App>) -> Response {
     told["now"] = wire::time(status.now).into();
     told["outage"] =
         status.outage.map_or(Value::Null, |o| json!({ "from": wire::time(o.from), "to": wire::time(o.to) }));
-    told["board"] = app.board.step().into();
+    let steps = app.board.steps();
+    told["board"] = if steps.len() > 1 { json!(steps) } else { steps.values().next().copied().unwrap_or(0).into() };
     (code, Json(wire::clean(told))).into_response()
 }
 

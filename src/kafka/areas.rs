@@ -9,9 +9,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use smol_str::{SmolStr, format_smolstr};
+use smol_str::SmolStr;
 
 use crate::engine::{Answer, Document, Effect, Engine, Input, Outage, RestoreError};
+pub use crate::journal::{own_key, shared_key};
 use crate::model::{CommandArea, Event, Timestamp, Verdict};
 use crate::playbook::Playbook;
 
@@ -78,18 +79,6 @@ pub enum CannotRun {
 #[derive(Debug)]
 pub struct Areas {
     engines: BTreeMap<CommandArea, Engine>,
-}
-
-/// The key of a document in the journal of a shard.
-#[must_use]
-pub fn shared_key(area: &CommandArea, key: &str) -> SmolStr {
-    format_smolstr!("{area}:{key}")
-}
-
-/// The command area and the engine's own key of a document in the journal of a shard.
-#[must_use]
-pub fn own_key(key: &str) -> Option<(&str, &str)> {
-    key.split_once(':').filter(|(area, _)| !area.contains('/'))
 }
 
 impl Areas {

@@ -212,7 +212,8 @@ impl Sending {
                 ..to(door.as_str(), area.to_smolstr(), payload)
             };
         }
-        let message = message(step, index, &|_| None);
+        let from = wire::Shard { number: shard, of: self.shards };
+        let message = message(from, step, index, &|_| None);
         let topic = match effect {
             Effect::Order(_) | Effect::Call(_) => "orders",
             Effect::Notice(_) | Effect::Agency(_) => "notices",

@@ -5,6 +5,7 @@ pub mod areas;
 pub mod clients;
 pub mod folds;
 pub mod group;
+pub mod heads;
 pub mod inbox;
 pub mod inputs;
 pub mod key;

@@ -144,7 +144,7 @@ impl Pump {
         }
         self.last = step.number;
         self.board.fold(Shard::ONLY, step);
-        self.tally.step(step, &self.handle.playbook());
+        self.tally.step(step, &[self.handle.playbook()]);
         let whereabouts = |id: &_| self.board.whereabouts(id);
         let ready = |index| Arc::new(message(Shard::ONLY, step, index, &whereabouts));
         let messages: Vec<Arc<Message>> = (0..step.effects.len()).map(ready).collect();
@@ -178,7 +178,7 @@ impl Back {
             let delivery = Delivery { order, channel: channel.into(), outcome };
             loop {
                 match handle.apply(Input::Delivery(delivery.clone())).await {
-                    Err(SubmitError::Busy { retry_after }) => {
+                    Err(SubmitError::Busy { retry_after } | SubmitError::Away { retry_after }) => {
                         tokio::time::sleep(Duration::from_millis(retry_after.0)).await;
                     }
                     Ok(_) | Err(SubmitError::Stopped { .. }) => return,

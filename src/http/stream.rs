@@ -23,7 +23,7 @@ use super::params::Params;
 use super::{App, Problem};
 use crate::deliver::hub::{Bookmark, Filter, Hub, Seat};
 use crate::deliver::message::Message;
-use crate::runtime::Handle;
+use crate::runtime::Gate;
 use crate::telemetry::Metrics;
 use crate::wire::{Kind, time};
 
@@ -73,7 +73,7 @@ pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
         live: s.live,
         heartbeat: Duration::from_millis(app.options.stream_heartbeat.0.max(100)),
         shutdown: app.shutdown.clone(),
-        handle: app.handle.clone(),
+        gate: Arc::clone(&app.gate),
         ended: false,
         guard: Guard::new(s.seat, &app.metrics),
     };
@@ -91,7 +91,7 @@ struct Listener {
     live: broadcast::Receiver<Arc<Message>>,
     heartbeat: Duration,
     shutdown: watch::Receiver<bool>,
-    handle: Handle,
+    gate: Arc<dyn Gate>,
     ended: bool,
     guard: Guard,
 }
@@ -134,7 +134,7 @@ impl Listener {
                 },
                 _ = self.shutdown.wait_for(|down| *down) => return None,
                 () = &mut quiet => {
-                    let told = json!({ "rev": self.rev, "at": time(self.handle.now()) });
+                    let told = json!({ "rev": self.rev, "at": time(self.gate.now()) });
                     return Some(event("muster.heartbeat", &self.hub.bookmark(self.rev), &told.to_string()));
                 }
             }

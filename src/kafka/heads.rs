@@ -1,61 +1,74 @@
-//! The heads: for each shard, a small hint of how far its journal has come.
+//! Heads: for each shard a hint, outside its journal, of where a restore may begin and of what was accepted.
 //!
-//! Whoever owns a shard writes its [`Head`] to the compacted topic `heads`, keyed by the shard's number, at most once a second
-//! after a step was accepted. It stands outside the journal on purpose: a journal that has lost its end does not
-//! show that by itself, but its head still says how far it had come. A restore may begin at the head's mark. It is a hint in both uses: a
-//! head may be late, missing, or from before the journal was repaired, and nothing is ever decided by it alone.
+//! The owner writes one now and then to the compacted topic `muster.heads`, keyed by the shard's number. It is a hint and
+//! nothing rests on it: a restore that begins at a mark that is no use is found out and begins elsewhere, and a head that
+//! was never written costs a search. What it is worth: a log that ends below it has lost records, also when nobody is
+//! left who saw them.
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::log::{Low, Stand};
+use crate::journal::log::{Fold, Low, Stand};
 
 /// The version of the stored form.
-pub const HEAD_VERSION: u8 = 1;
+const VERSION: u8 = 1;
 
-/// How far the journal of a shard has come.
+/// Where a shard's journal stood.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
-    /// Version of this form.
-    pub v: u8,
+    v: u8,
     /// Which shard.
     pub shard: u32,
+    /// Shards of the whole.
+    pub shards: u32,
     /// Where a restore may begin.
     pub low: Low,
-    /// The offset after the last record that was accepted.
+    /// The offset after the newest record that was read.
     pub next: u64,
-    /// What all records before it came to.
+    /// What had been accepted.
     pub stand: Stand,
 }
 
 impl Head {
-    /// The form on the topic.
+    /// The head of a fold.
+    #[must_use]
+    pub fn of(shard: u32, fold: &Fold) -> Self {
+        let (low, next, stand) = (fold.low(), fold.next(), fold.stand().clone());
+        Self { v: VERSION, shard, shards: fold.shards(), low, next, stand }
+    }
+
+    /// The key of its message.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.shard.to_string()
+    }
+
+    /// Its message.
     ///
     /// # Panics
     /// Never: a head is plain data.
     #[must_use]
-    pub fn encode(&self) -> String {
-        serde_json::to_string(self).expect("a head is plain data")
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a head is plain data")
     }
 
-    /// Reads one back; `None` for what is none, or a newer Muster's: it is only a hint.
+    /// Reads a message; `None` when it is no head that can be used here.
     #[must_use]
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok().filter(|head: &Self| head.v == HEAD_VERSION)
+    pub fn decode(bytes: &[u8], shards: u32) -> Option<Self> {
+        let head: Self = serde_json::from_slice(bytes).ok()?;
+        (head.v == VERSION && head.shards == shards && head.shard < shards).then_some(head)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::log::OwnerName;
-    use crate::model::Timestamp;
 
     #[test]
-    fn a_head_reads_back_and_anything_else_is_no_hint() {
-        let stand = Stand { epoch: 3, owner: OwnerName::new("a/0/1"), step: 17, at: Timestamp(5) };
-        let head = Head { v: HEAD_VERSION, shard: 2, low: Low { offset: 4, stand: stand.clone() }, next: 40, stand };
-        assert_eq!(Head::decode(head.encode().as_bytes()), Some(head.clone()));
-        assert_eq!(Head::decode(Head { v: 9, ..head }.encode().as_bytes()), None);
-        assert_eq!(Head::decode(b"{}"), None);
+    fn a_head_is_read_back_and_one_of_another_arrangement_is_not() {
+        let head = Head::of(3, &Fold::from(Low { offset: 17, stand: Stand::default() }, 8));
+        assert_eq!(Head::decode(&head.encode(), 8), Some(head.clone()));
+        assert_eq!(Head::decode(&head.encode(), 7), None);
+        assert_eq!(Head::decode(b"{}", 8), None);
+        assert_eq!(head.key(), "3");
     }
 }

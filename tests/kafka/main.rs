@@ -9,4 +9,8 @@
 #[path = "../support/broker.rs"]
 mod broker;
 mod cluster;
+mod kills;
+mod lanes;
+mod outside;
+mod process;
 mod shard;

@@ -47,7 +47,7 @@ impl Told for Quiet {
     fn accepted(&self, _: u32, _: &Arc<Step>) {}
 }
 
-fn create(cluster: &Cluster, partitions: i32) {
+pub fn create(cluster: &Cluster, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", cluster.brokers()).create().unwrap();
     let names: Vec<String> =
@@ -66,7 +66,7 @@ fn create(cluster: &Cluster, partitions: i32) {
     assert!(made.iter().all(Result::is_ok), "{made:?}");
 }
 
-fn node(cluster: &Cluster, name: &str) -> Node {
+pub fn node(cluster: &Cluster, name: &str) -> Node {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/playbooks/hengyang");
     let playbook = Arc::new(load_dir(&root, None).unwrap());
     let clients = Arc::new(Clients::new(&cluster.brokers(), "muster."));

@@ -8,6 +8,8 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+#[cfg(feature = "kafka")]
+pub mod node;
 pub mod replay;
 pub mod run;
 pub mod server;

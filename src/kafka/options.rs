@@ -34,6 +34,9 @@ pub struct Options {
     pub brokers: Vec<String>,
     /// Who we are in the brokers' logs and quotas; each client adds what it is for.
     pub client_id: String,
+    /// Folders of playbooks, one a command area, beside `[playbook] dir`. Of two for one area the later is wanted; the
+    /// earlier is there for what it has decided.
+    pub playbooks: Vec<PathBuf>,
     /// What every topic's name begins with. Two cities may share a cluster under two prefixes.
     pub topic_prefix: String,
     /// Partitions of every topic, that is shards. A command area belongs to the shard that its name hashes to, so the
@@ -100,6 +103,7 @@ impl Default for Options {
         Self {
             brokers: Vec::new(),
             client_id: "muster".into(),
+            playbooks: Vec::new(),
             topic_prefix: "muster.".into(),
             partitions: 16,
             development: false,

@@ -22,21 +22,37 @@ use crate::wire::Shard;
 
 /// Who is told.
 pub struct Herald {
-    /// What readers see.
-    pub board: Arc<Board>,
-    /// Who listens to the stream.
-    pub hub: Hub,
-    /// Who waits for answers.
-    pub told: Arc<dyn Told>,
-    /// The playbooks of this node.
-    pub playbooks: Vec<Arc<Playbook>>,
-    /// Counts.
-    pub metrics: Arc<Metrics>,
+    board: Arc<Board>,
+    hub: Hub,
+    told: Arc<dyn Told>,
+    tally: Tally,
+    metrics: Arc<Metrics>,
+    playbooks: Vec<Arc<Playbook>>,
     /// Names of owners begin with this where they are ours.
-    pub node: SmolStr,
+    node: SmolStr,
 }
 
 impl Herald {
+    /// Tells these; the owners' names of the node `node` begin with it.
+    #[must_use]
+    pub fn new(
+        node: &str,
+        playbooks: &[Arc<Playbook>],
+        board: Arc<Board>,
+        hub: Hub,
+        told: Arc<dyn Told>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let tally = Tally::new(Arc::clone(&metrics), Arc::clone(&board));
+        Self { board, hub, told, tally, metrics, playbooks: playbooks.to_vec(), node: node.into() }
+    }
+
+    /// What readers see.
+    #[must_use]
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
     /// Tells what was heard of a shard.
     pub fn tell(&self, shard: Shard, heard: Heard) {
         match heard {
@@ -62,7 +78,7 @@ impl Herald {
         self.told.accepted(shard.number, step);
         self.board.fold(shard, step);
         if self.is_ours(owner) {
-            Tally::new(Arc::clone(&self.metrics), Arc::clone(&self.board)).step(step, &self.playbooks);
+            self.tally.step(step, &self.playbooks);
         }
         let whereabouts = |id: &_| self.board.whereabouts(id);
         for index in 0..step.effects.len() {

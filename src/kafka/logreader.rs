@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::consumer::Consumer;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::Clients;
+use super::clients::{Clients, NoClient, Reader};
 use crate::model::Timestamp;
 
 /// A question to a broker is given up after so long, and asked again.
@@ -34,7 +33,7 @@ pub struct LogReader {
     clients: Arc<Clients>,
     topic: String,
     partition: i32,
-    consumer: Option<BaseConsumer>,
+    consumer: Option<Reader>,
     /// The next offset that the consumer will give, if it is assigned.
     next: Option<u64>,
 }
@@ -51,7 +50,7 @@ impl LogReader {
     ///
     /// # Errors
     /// When no leader answers. The next call asks anew who leads.
-    pub fn bounds(&mut self) -> Result<(u64, u64), KafkaError> {
+    pub fn bounds(&mut self) -> Result<(u64, u64), NoClient> {
         let (topic, partition) = (self.topic.clone(), self.partition);
         let consumer = self.consumer()?;
         let told = consumer.fetch_watermarks(&topic, partition, ASK);
@@ -67,7 +66,7 @@ impl LogReader {
     ///
     /// # Errors
     /// When the consumer failed; the next call begins with a new one.
-    pub fn read(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, KafkaError> {
+    pub fn read(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, NoClient> {
         let read = self.slice(from, end);
         if read.is_err() {
             self.consumer = None;
@@ -76,7 +75,7 @@ impl LogReader {
         read
     }
 
-    fn slice(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, KafkaError> {
+    fn slice(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, NoClient> {
         let (topic, partition, next) = (self.topic.clone(), self.partition, self.next);
         let consumer = self.consumer()?;
         if next != Some(from) {
@@ -115,10 +114,10 @@ impl LogReader {
         self.next = None;
     }
 
-    fn consumer(&mut self) -> Result<&BaseConsumer, KafkaError> {
+    fn consumer(&mut self) -> Result<&Reader, NoClient> {
         match &mut self.consumer {
             Some(consumer) => Ok(consumer),
-            none => Ok(none.insert(self.clients.journal_reader()?)),
+            none => Ok(none.insert(self.clients.reader()?)),
         }
     }
 }

@@ -11,6 +11,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Header, Message as _, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, ProducerContext, ThreadedProducer};
@@ -18,10 +20,11 @@ use serde_json::json;
 use smol_str::{SmolStr, ToSmolStr};
 use tracing::{error, warn};
 
+use super::client::Context;
 use super::clients::Clients;
 use super::inbox::Door;
-use super::key::partition;
 use super::mailbox::{Mail, Mailbox};
+use super::partition::partition_of;
 use super::reading::RECEIVED;
 use crate::deliver::Ledger;
 use crate::deliver::message::message;
@@ -77,7 +80,7 @@ impl Outputs {
     pub fn start(clients: Arc<Clients>, shards: u32) -> anyhow::Result<Self> {
         let (orders, ordered) = channel();
         let ledgers = Arc::new(Ledgers::default());
-        let context = Deliveries { ledgers: Arc::clone(&ledgers), again: orders.clone() };
+        let context = Deliveries { base: clients.context(), ledgers: Arc::clone(&ledgers), again: orders.clone() };
         let producer = clients.outputs(context)?;
         let sender = Sending { clients, shards, ledgers, producer };
         let thread = std::thread::Builder::new().name("outputs".to_owned()).spawn(move || sender.run(&ordered))?;
@@ -128,13 +131,28 @@ impl Ledgers {
 
 /// Hears what became of messages, on the producer's own thread.
 struct Deliveries {
+    base: Context,
     ledgers: Arc<Ledgers>,
     again: Sender<Work>,
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.base.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.base.stats_raw(statistics);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.base.generate_oauth_token(config)
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, "kafka.outputs_producer");
+        self.base.error(error, reason);
     }
 }
 
@@ -205,7 +223,7 @@ impl Sending {
         if let Effect::Forward(area, event) = effect {
             let door = door_of(event);
             let payload = wire::event(event).to_string();
-            let partition = Some(partition(area.as_str().as_bytes(), self.shards));
+            let partition = Some(partition_of(area.as_str().as_bytes(), self.shards));
             return Outgoing {
                 partition,
                 received: Some(event.received),

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::areas::Playbooks;
 use super::inbox::Door;
-use super::key::partition;
+use super::partition::partition_of;
 use crate::classify::verdict;
 use crate::model::{
     Body, Command, CommandArea, CommandKind, Event, FieldAct, IncidentId, OrderId, PlaceRef, PostId, Spot,
@@ -105,7 +105,7 @@ impl Routes {
     /// The topic and the partition of an event of this command area.
     #[must_use]
     pub fn place(&self, event: &Event, area: &CommandArea) -> (Door, u32) {
-        (door_of(event), partition(area.as_str().as_bytes(), self.shards))
+        (door_of(event), partition_of(area.as_str().as_bytes(), self.shards))
     }
 
     fn of(&self, event: &Event) -> usize {

@@ -26,10 +26,10 @@ use super::areas::{Areas, Playbooks};
 use super::clients::Clients;
 use super::inbox::{Content, Door, Inbox, InboxBounds, Message};
 use super::inputs::Inputs;
-use super::key::partition;
 use super::logreader::LogReader;
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::outputs::Emitter;
+use super::partition::partition_of;
 use super::writer::Writer;
 use crate::engine::{Answer, Effect, Outage};
 use crate::journal::log::{Action, Fold, Malformed, Owner, OwnerOptions, Phase, Record, Stand, Token};
@@ -391,7 +391,7 @@ impl Shard {
     fn begin(&mut self) {
         let began = Instant::now();
         let (shard, shards) = (self.parts.shard, self.parts.shards);
-        let mine = |area: &CommandArea| partition(area.as_str().as_bytes(), shards) == shard;
+        let mine = |area: &CommandArea| partition_of(area.as_str().as_bytes(), shards) == shard;
         let fold = self.owner.fold();
         let areas = match Areas::restore(&self.parts.playbooks, mine, fold.documents()) {
             Ok(areas) => areas,
@@ -482,7 +482,7 @@ impl Shard {
     }
 
     /// Whether the end has been reached.
-    fn slice(&mut self, slice: &mut Slice) -> Result<bool, rdkafka::error::KafkaError> {
+    fn slice(&mut self, slice: &mut Slice) -> Result<bool, super::clients::NoClient> {
         let (first, end) = match slice.bounds {
             Some(bounds) => bounds,
             None => *slice.bounds.insert(self.reader.bounds()?),

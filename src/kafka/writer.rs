@@ -6,6 +6,8 @@
 use std::sync::Arc;
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message as _};
 use rdkafka::producer::{
@@ -13,6 +15,7 @@ use rdkafka::producer::{
 };
 use tracing::warn;
 
+use super::client::Context;
 use super::clients::Clients;
 use super::mailbox::{Mail, Mailbox};
 use crate::journal::log::Token;
@@ -20,13 +23,28 @@ use crate::model::Timestamp;
 
 /// Hears what became of appends, on the producer's own thread.
 pub struct Reports {
+    base: Context,
     mailbox: Arc<Mailbox>,
     shard: u32,
 }
 
 impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.base.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.base.stats_raw(statistics);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.base.generate_oauth_token(config)
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, shard = self.shard, "kafka.journal_producer");
+        self.base.error(error.clone(), reason);
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
             self.mailbox.say(Mail::Disturbed("the journal's producer gave up"));
         }
@@ -76,7 +94,8 @@ impl Writer {
 
     fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), String> {
         if self.producer.is_none() {
-            let reports = Reports { mailbox: Arc::clone(&self.mailbox), shard: self.shard };
+            let reports =
+                Reports { base: self.clients.context(), mailbox: Arc::clone(&self.mailbox), shard: self.shard };
             self.producer = Some(self.clients.journal_writer(reports).map_err(|e| e.to_string())?);
         }
         let Some(producer) = &self.producer else { return Err("no producer".to_owned()) };

@@ -54,6 +54,28 @@ pub struct Metrics {
     pub step: IntGauge,
     /// The instant of the last accepted step, in seconds since 1970.
     pub step_at: Gauge,
+    /// Shards by phase, on this node.
+    pub shards: IntGaugeVec,
+    /// Inputs read and not decided, steps under way, steps whose effects have not left: by shard.
+    pub shard_waiting: IntGaugeVec,
+    /// Take-overs of a shard, and running states dropped, by reason.
+    pub shard_events: IntCounterVec,
+    /// Inputs of a step.
+    pub step_inputs: Histogram,
+    /// Reports handed over to the shard they belong to.
+    pub forwarded: IntCounter,
+    /// Records of journals that count for nothing, by reason; every node sees all of them.
+    pub journal_void: IntCounterVec,
+    /// How old the picture is that this node's readers see.
+    pub picture_age: Gauge,
+    /// Records of a shard's journal that this node has not read yet.
+    pub follower_lag: IntGaugeVec,
+    /// How much of a restore is done, from 0 to 1.
+    pub restore_progress: GaugeVec,
+    /// Times a journal had to be read anew, and a reader was replaced, by reason.
+    pub follower_events: IntCounterVec,
+    /// What became of events at the gate to the brokers, as far as somebody waited.
+    pub gate: IntCounterVec,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -62,6 +84,7 @@ pub struct Metrics {
 const LATENESS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0];
 const APPEND_S: [f64; 10] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0];
 const REQUEST_S: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+const STEP_INPUTS: [f64; 8] = [0.0, 1.0, 2.0, 8.0, 32.0, 64.0, 128.0, 256.0];
 /// The edges real bulletins use (30 s … 4 h), with the three rings among them.
 const LEG_S: [f64; 14] =
     [0.1, 1.0, 10.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
@@ -112,6 +135,33 @@ impl Metrics {
             read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),
             step: r.gauge("muster_step", "Number of the last accepted step"),
             step_at: r.float("muster_step_timestamp_seconds", "Instant of the last accepted step"),
+            shards: r.gauges("muster_shards", "Shards of this node by phase", &["phase"]),
+            shard_waiting: r.gauges(
+                "muster_shard_waiting",
+                "Bottom-line and ordinary inputs, their bytes, steps in flight, steps not emitted",
+                &["shard", "what"],
+            ),
+            shard_events: r.counters(
+                "muster_shard_events_total",
+                "Take-overs (took-over) and dropped states, by reason",
+                &["event"],
+            ),
+            step_inputs: r.histogram("muster_step_inputs", "Inputs of a step", &STEP_INPUTS),
+            forwarded: r.counter("muster_forwarded_total", "Inputs handed over to the shard they belong to"),
+            journal_void: r.counters("muster_journal_void_total", "Records that count for nothing", &["why"]),
+            picture_age: r.float("muster_picture_age_seconds", "Age of what readers of this node see"),
+            follower_lag: r.gauges("muster_follower_lag", "Journal records not read yet", &["shard"]),
+            restore_progress: r.floats("muster_restore_progress", "Share of a restore that is done", &["shard"]),
+            follower_events: r.counters(
+                "muster_follower_events_total",
+                "Journals read anew and readers replaced, by reason",
+                &["event"],
+            ),
+            gate: r.counters(
+                "muster_gate_total",
+                "Events at the gate to the brokers: decided, kept, refused, busy, away",
+                &["outcome"],
+            ),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

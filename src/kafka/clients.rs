@@ -8,6 +8,7 @@ use rdkafka::producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer};
 use super::client::Context;
 use super::options::{Options, OptionsError};
 use super::properties::Role;
+use crate::model::Millis;
 
 /// A consumer that is in no group and reads what it is told to.
 pub type Reader = BaseConsumer<Context>;
@@ -91,6 +92,25 @@ impl Clients {
         context: C,
     ) -> Result<Producer<C>, NoClient> {
         Ok(self.options.client(Role::OutputProducer)?.create_with_context(context)?)
+    }
+
+    /// For what comes over HTTP: at once, given up after `within`, and at most so many under way.
+    ///
+    /// # Errors
+    /// When the client refuses its settings.
+    pub fn gate<C: ProducerContext<NoCustomPartitioner> + 'static>(
+        &self,
+        context: C,
+        within: Millis,
+        messages_max: usize,
+    ) -> Result<Producer<C>, NoClient> {
+        let mut config = self.options.client(Role::OutputProducer)?;
+        config
+            .set("client.id", format!("{}-{}-gate", self.options.client_id, self.options.member_name()?))
+            .set("message.timeout.ms", within.0.to_string())
+            .set("linger.ms", "0")
+            .set("queue.buffering.max.messages", messages_max.max(1).to_string());
+        Ok(config.create_with_context(context)?)
     }
 
     /// For the group, whose consumer fetches nothing.

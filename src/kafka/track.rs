@@ -602,6 +602,7 @@ mod tests {
         track.read(0, Timestamp(0), &log.records[0], Timestamp(1));
         assert_eq!(track.reading(), Some(1), "what is not the next one is not taken");
         track.read(1, Timestamp(0), br#"{"v":99}"#, Timestamp(2));
+        assert_eq!(track.renewed(), Some("broken"));
         assert_eq!(track.stage(), &Stage::Waiting);
         track.bounded(bounds(0, 2, 3));
         for offset in 0..2 {

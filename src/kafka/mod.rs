@@ -53,13 +53,11 @@ mod token;
 pub mod topics;
 
 // A node at work, from the group to what leaves the house.
-pub mod answers;
 pub mod areas;
 #[cfg(feature = "kafka")]
 pub mod folds;
 #[cfg(feature = "kafka")]
 pub mod group;
-pub mod heads;
 pub mod inbox;
 #[cfg(feature = "kafka")]
 pub mod inputs;
@@ -78,6 +76,15 @@ pub mod scout;
 pub mod shard;
 #[cfg(feature = "kafka")]
 pub mod writer;
+
+// Every node shows the whole city: the journals followed, and the gate that events come in by.
+pub mod answers;
+pub mod heads;
+pub mod herald;
+#[cfg(feature = "kafka")]
+pub mod picture;
+pub mod route;
+pub mod track;
 
 pub use options::Options;
 pub use properties::Role;

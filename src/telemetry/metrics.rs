@@ -64,6 +64,18 @@ pub struct Metrics {
     pub step_inputs: Histogram,
     /// Reports handed over to the shard they belong to.
     pub forwarded: IntCounter,
+    /// Records of journals that count for nothing, by reason; every node sees all of them.
+    pub journal_void: IntCounterVec,
+    /// How old the picture is that this node's readers see.
+    pub picture_age: Gauge,
+    /// Records of a shard's journal that this node has not read yet.
+    pub follower_lag: IntGaugeVec,
+    /// How much of a restore is done, from 0 to 1.
+    pub restore_progress: GaugeVec,
+    /// Times a journal had to be read anew, and a reader was replaced, by reason.
+    pub follower_events: IntCounterVec,
+    /// What became of events at the gate to the brokers, as far as somebody waited.
+    pub gate: IntCounterVec,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -136,6 +148,20 @@ impl Metrics {
             ),
             step_inputs: r.histogram("muster_step_inputs", "Inputs of a step", &STEP_INPUTS),
             forwarded: r.counter("muster_forwarded_total", "Inputs handed over to the shard they belong to"),
+            journal_void: r.counters("muster_journal_void_total", "Records that count for nothing", &["why"]),
+            picture_age: r.float("muster_picture_age_seconds", "Age of what readers of this node see"),
+            follower_lag: r.gauges("muster_follower_lag", "Journal records not read yet", &["shard"]),
+            restore_progress: r.floats("muster_restore_progress", "Share of a restore that is done", &["shard"]),
+            follower_events: r.counters(
+                "muster_follower_events_total",
+                "Journals read anew and readers replaced, by reason",
+                &["event"],
+            ),
+            gate: r.counters(
+                "muster_gate_total",
+                "Events at the gate to the brokers: decided, kept, refused, busy, away",
+                &["outcome"],
+            ),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

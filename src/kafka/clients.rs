@@ -1,6 +1,8 @@
 //! The clients of Kafka that Muster uses, one function a role.
 
 use rdkafka::ClientConfig;
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer};
@@ -51,6 +53,23 @@ impl Clients {
             .set("fetch.queue.backoff.ms", "5")
             .set("allow.auto.create.topics", "false");
         config
+    }
+
+    /// For what is asked of the cluster itself.
+    ///
+    /// # Errors
+    /// When the client refuses its settings.
+    pub fn admin(&self) -> Result<AdminClient<DefaultClientContext>, KafkaError> {
+        self.base().create()
+    }
+
+    /// Waits for an answer of the cluster, on a thread that may wait.
+    ///
+    /// # Errors
+    /// As the answer says, or when the system gives nothing to wait on.
+    pub fn wait<T>(&self, answer: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.map_err(|e| KafkaError::ClientCreation(e.to_string()))?.block_on(answer)
     }
 
     /// For the input topics of a shard.

@@ -17,11 +17,14 @@ use super::clients::Clients;
 use super::group::Members;
 use super::inputs::Inputs;
 use super::mailbox::{Mail, Mailbox};
+use super::outgoing::Making;
 use super::outputs::Outputs;
 use super::reading::Reading;
 use super::shard::{Folds, Parts, Shard, ShardOptions, Watch};
+use super::trim::Trimming;
 use crate::decode::Limits;
 use crate::journal::log::{Owner, OwnerName};
+use crate::model::Millis;
 use crate::runtime::Clock;
 
 /// Bytes of messages that may lie between a shard and the thread that reads for it.
@@ -53,6 +56,10 @@ pub struct NodeParts {
     pub told: Arc<dyn Told>,
     /// Where folds come from.
     pub folds: Arc<dyn Folds>,
+    /// Whether incidents and posts are told to other systems.
+    pub projections: bool,
+    /// What a restore has not needed for so long is deleted from the journal.
+    pub trim_after: Millis,
     /// Anything that differs between starts.
     pub chance: u64,
 }
@@ -61,6 +68,7 @@ pub struct NodeParts {
 pub struct Node {
     parts: NodeParts,
     outputs: Outputs,
+    trimming: Trimming,
     shards: Mutex<BTreeMap<u32, Working>>,
 }
 
@@ -75,8 +83,12 @@ impl Node {
     /// # Errors
     /// When a client refuses its settings, or the system has no thread.
     pub fn new(parts: NodeParts) -> anyhow::Result<Self> {
-        let outputs = Outputs::start(Arc::clone(&parts.clients), parts.shards)?;
-        Ok(Self { parts, outputs, shards: Mutex::default() })
+        let making =
+            Making { clients: Arc::clone(&parts.clients), shards: parts.shards, projections: parts.projections };
+        let outputs = Outputs::start(making, Arc::clone(&parts.watch))?;
+        let (clients, clock, watch) = (Arc::clone(&parts.clients), parts.clock.clone(), Arc::clone(&parts.watch));
+        let trimming = Trimming::start(clients, clock, parts.trim_after, watch)?;
+        Ok(Self { parts, outputs, trimming, shards: Mutex::default() })
     }
 
     /// A shard that nobody owns may be ours until the group has decided.
@@ -133,6 +145,7 @@ impl Node {
             emitter: self.outputs.emitter(shard, Arc::clone(&mailbox)),
             watch: Arc::clone(&p.watch),
             told: Arc::clone(&p.told),
+            trimmer: self.trimming.trimmer(),
             folds: Arc::clone(&p.folds),
         };
         // Anew at every start of a thread: no two of them ever write under one name.

@@ -37,6 +37,10 @@ pub struct Options {
     /// Folders of playbooks, one a command area, beside `[playbook] dir`. Of two for one area the later is wanted; the
     /// earlier is there for what it has decided.
     pub playbooks: Vec<PathBuf>,
+    /// Whether each incident and each post, as it is now, is told to other systems (`muster.incidents`, `muster.posts`).
+    pub projections: bool,
+    /// What a restore has not needed for so long is deleted from the journal.
+    pub trim_after: Millis,
     /// What every topic's name begins with. Two cities may share a cluster under two prefixes.
     pub topic_prefix: String,
     /// Partitions of every topic, that is shards. A command area belongs to the shard that its name hashes to, so the
@@ -104,6 +108,8 @@ impl Default for Options {
             brokers: Vec::new(),
             client_id: "muster".into(),
             playbooks: Vec::new(),
+            projections: true,
+            trim_after: Millis(24 * 3_600_000),
             topic_prefix: "muster.".into(),
             partitions: 16,
             development: false,

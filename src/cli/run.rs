@@ -44,7 +44,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     config.http.listen = args.listen.unwrap_or(config.http.listen);
     if config.kafka.enabled() {
         // Better no service than one that decides beside the cluster that it was told to use.
-        bail!("[kafka] brokers: this version makes and checks topics, and runs on its own store only; leave `brokers` empty");
+        bail!(
+            "[kafka] brokers: this version makes and checks topics, and runs on its own store only; leave `brokers` empty"
+        );
     }
     telemetry::start(&config.log)?;
     if !loaded.ignored.is_empty() {

@@ -1,10 +1,10 @@
 //! The clients of Kafka that Muster uses, one function a role.
 
 use rdkafka::admin::AdminClient;
-use rdkafka::{ClientConfig, ClientContext};
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 
 use super::client::Context;
 use super::options::Options;

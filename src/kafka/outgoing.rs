@@ -174,7 +174,7 @@ mod tests {
     use crate::journal::log::{Fold, Low};
 
     fn making(projections: bool) -> Making {
-        Making { clients: Arc::new(Clients::new("nowhere:1", "muster.")), shards: 4, projections }
+        Making { clients: Arc::new(Clients::new(crate::kafka::Options::default())), shards: 4, projections }
     }
 
     fn document(key: &str, body: Option<&str>) -> Document {

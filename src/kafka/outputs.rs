@@ -238,7 +238,8 @@ impl Sending {
         watch: Arc<dyn Watch>,
         ends: Arc<AtomicBool>,
     ) -> Result<Self, KafkaError> {
-        let producer = making.clients.outputs(Deliveries { base: making.clients.context(), number: 0, orders: orders.clone() })?;
+        let producer =
+            making.clients.outputs(Deliveries { base: making.clients.context(), number: 0, orders: orders.clone() })?;
         Ok(Self {
             making,
             orders,

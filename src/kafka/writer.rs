@@ -159,7 +159,8 @@ impl Writer {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
-                let reports = Reports { base: self.clients.context(), mailbox: Arc::clone(&self.mailbox), shard: self.shard };
+                let reports =
+                    Reports { base: self.clients.context(), mailbox: Arc::clone(&self.mailbox), shard: self.shard };
                 self.clients.journal_writer(reports)?
             }
         };

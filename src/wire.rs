@@ -6,9 +6,13 @@
 //! always come from one shard, the one with the higher `rev` counts: a late repeat never undoes a recall. Of messages of
 //! different shards `rev` says nothing about which was first.
 
+mod documents;
+
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
+
+pub use documents::{incident, post};
 
 use crate::engine::{Actor, AgencyMessage, Call, Callee, Effect, Entry, Notice, OrderMessage};
 use crate::model::{Body, Classification, Event, Place, Spot, Timestamp};

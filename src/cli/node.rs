@@ -56,6 +56,8 @@ impl OnKafka {
             watch: Arc::new(Shown { metrics, phases: Mutex::default() }),
             told,
             folds: Arc::new(LogFolds::new(Arc::clone(&clients), layout.partitions, None)),
+            projections: config.kafka.projections,
+            trim_after: config.kafka.trim_after,
             // Seeded by the system, anew at every start.
             chance: RandomState::new().hash_one(std::process::id()),
         })?;

@@ -109,10 +109,12 @@ impl Areas {
 
     // In
 
-    /// Lets time pass in all areas. Whether everything due by then has been fired.
-    pub fn advance(&mut self, to: Timestamp, effects: &mut Vec<Effect>) -> bool {
+    /// Lets time pass in one area after the other, until there are `effects_max` effects. Whether everything due by then has been
+    /// fired.
+    pub fn advance(&mut self, to: Timestamp, effects_max: usize, effects: &mut Vec<Effect>) -> bool {
         let due = |engine: &Engine| engine.now() == Timestamp(0) || engine.next_due().is_some_and(|due| due <= to);
-        self.engines.values_mut().filter(|engine| due(engine)).all(|engine| engine.advance(to, effects))
+        let mut engines = self.engines.values_mut().filter(|engine| due(engine));
+        engines.all(|engine| effects.len() < effects_max && engine.advance(to, effects))
     }
 
     /// Steps one event of an area; `None` when the area is none of ours.

@@ -27,6 +27,10 @@ pub enum Mail {
     Emitted(u64),
     /// What became of an append: where it landed and the log's time there, or nobody knows.
     Reported(Token, Option<(u64, Timestamp)>),
+    /// This append was refused because its record is so many bytes large; its report follows.
+    TooLarge(Token, usize),
+    /// An append failed, for this reason: to be counted.
+    Failed(&'static str),
     /// Something odd was seen: another leader, a producer that gave up, an input that stands still.
     Disturbed(&'static str),
     /// A warm copy of the state, to begin from.

@@ -67,6 +67,7 @@ pub mod logreader;
 pub mod mailbox;
 #[cfg(feature = "kafka")]
 pub mod node;
+pub mod outgoing;
 #[cfg(feature = "kafka")]
 pub mod outputs;
 pub mod reading;
@@ -74,6 +75,11 @@ pub mod reading;
 pub mod scout;
 #[cfg(feature = "kafka")]
 pub mod shard;
+#[cfg(feature = "kafka")]
+pub mod trim;
+#[cfg(feature = "kafka")]
+pub mod trouble;
+pub mod underway;
 #[cfg(feature = "kafka")]
 pub mod writer;
 

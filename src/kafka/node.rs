@@ -17,19 +17,20 @@ use super::clients::Clients;
 use super::group::Members;
 use super::inputs::Inputs;
 use super::mailbox::{Mail, Mailbox};
+use super::outgoing::Making;
 use super::outputs::Outputs;
 use super::reading::Reading;
 use super::shard::{Folds, Parts, Shard, ShardOptions, Watch};
+use super::trim::Trimming;
 use crate::decode::Limits;
 use crate::journal::log::{Owner, OwnerName};
+use crate::model::Millis;
 use crate::runtime::Clock;
 
 /// Bytes of messages that may lie between a shard and the thread that reads for it.
 const MAIL_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A rebalance waits for a release at most so long.
 const RELEASED_WITHIN: Duration = Duration::from_secs(3);
-/// A fold that could not be made is tried again after so long.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// What a node is made of.
 pub struct NodeParts {
@@ -53,6 +54,10 @@ pub struct NodeParts {
     pub told: Arc<dyn Told>,
     /// Where folds come from.
     pub folds: Arc<dyn Folds>,
+    /// Whether incidents and posts are told to other systems.
+    pub projections: bool,
+    /// What a restore has not needed for so long is deleted from the journal.
+    pub trim_after: Millis,
     /// Anything that differs between starts.
     pub chance: u64,
 }
@@ -61,6 +66,7 @@ pub struct NodeParts {
 pub struct Node {
     parts: NodeParts,
     outputs: Outputs,
+    trimming: Trimming,
     shards: Mutex<BTreeMap<u32, Working>>,
 }
 
@@ -75,8 +81,12 @@ impl Node {
     /// # Errors
     /// When a client refuses its settings, or the system has no thread.
     pub fn new(parts: NodeParts) -> anyhow::Result<Self> {
-        let outputs = Outputs::start(Arc::clone(&parts.clients), parts.shards)?;
-        Ok(Self { parts, outputs, shards: Mutex::default() })
+        let making =
+            Making { clients: Arc::clone(&parts.clients), shards: parts.shards, projections: parts.projections };
+        let outputs = Outputs::start(making, Arc::clone(&parts.watch))?;
+        let (clients, clock, watch) = (Arc::clone(&parts.clients), parts.clock.clone(), Arc::clone(&parts.watch));
+        let trimming = Trimming::start(clients, clock, parts.trim_after, watch)?;
+        Ok(Self { parts, outputs, trimming, shards: Mutex::default() })
     }
 
     /// A shard that nobody owns may be ours until the group has decided.
@@ -133,16 +143,14 @@ impl Node {
             emitter: self.outputs.emitter(shard, Arc::clone(&mailbox)),
             watch: Arc::clone(&p.watch),
             told: Arc::clone(&p.told),
+            trimmer: self.trimming.trimmer(),
             folds: Arc::clone(&p.folds),
         };
         // Anew at every start of a thread: no two of them ever write under one name.
         let chance = p.chance ^ (p.clock.now().0.unsigned_abs().rotate_left(17) + u64::from(shard));
         let name = OwnerName::new(&format!("{}/{shard}/{chance:016x}", p.name));
-        let work = move || {
-            if let Some(shard) = begin(parts, name, chance) {
-                shard.run();
-            }
-        };
+        let owner = Owner::new(name, p.shards, p.options.owner.clone(), chance);
+        let work = move || Shard::new(parts, owner).run();
         let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(work)?;
         Ok(Working { mailbox, thread })
     }
@@ -183,25 +191,5 @@ impl Members for Node {
 
     fn lost(&self, shards: &BTreeSet<u32>) {
         self.end(shards, Duration::ZERO);
-    }
-}
-
-/// The shard, once there is a fold to begin from; `None` when it was told to end before.
-fn begin(parts: Parts, name: OwnerName, chance: u64) -> Option<Shard> {
-    let mut waiting = Vec::new();
-    loop {
-        match parts.folds.fold(parts.shard) {
-            Ok((fold, known)) => {
-                let owner = Owner::new(name, fold, known, parts.options.owner.clone(), chance);
-                waiting.into_iter().for_each(|mail| parts.mailbox.say(mail));
-                return Some(Shard::new(parts, owner));
-            }
-            Err(error) => warn!(error, shard = parts.shard, "kafka.fold_unavailable: trying again"),
-        }
-        let mail = parts.mailbox.wait(AGAIN);
-        if mail.iter().any(|mail| matches!(mail, Mail::Stop)) {
-            return None;
-        }
-        waiting.extend(mail);
     }
 }

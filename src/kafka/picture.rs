@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 
 use super::folds::Standby;
 use super::track::{Stage, Track};
-use crate::journal::log::{Fold, Stand};
+use crate::journal::log::{Fold, Low};
 use crate::model::{Millis, Timestamp};
 use crate::runtime::{Clock, Kept};
 use crate::wire::Shard;
@@ -127,8 +127,13 @@ impl Standby for Picture {
         (*track.stage() == Stage::Following).then(|| track.fold().clone())
     }
 
-    fn known(&self, shard: u32) -> Stand {
-        self.track(shard).map(|track| track.known().clone()).unwrap_or_default()
+    /// None: a head outlives the log it speaks of, and a restore finds a mark by itself.
+    fn hint(&self, _: u32) -> Option<Low> {
+        None
+    }
+
+    fn known(&self, shard: u32) -> u64 {
+        self.track(shard).map_or(0, |track| track.known().step)
     }
 }
 

@@ -24,15 +24,21 @@ use tracing::{error, info, warn};
 use super::answers::Told;
 use super::areas::{Areas, Playbooks};
 use super::clients::Clients;
+use super::heads::Head;
 use super::inbox::{Content, Door, Inbox, InboxBounds, Message};
 use super::inputs::Inputs;
 use super::logreader::LogReader;
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::outputs::Emitter;
 use super::partition::partition_of;
+use super::trim::Trimmer;
+use super::trouble::Seldom;
+use super::underway::{Bounds, TooLarge, Underway};
 use super::writer::Writer;
 use crate::engine::{Answer, Effect, Outage};
-use crate::journal::log::{Action, Fold, Malformed, Owner, OwnerOptions, Phase, Record, Stand, Token};
+use crate::journal::log::{
+    Action, Alarm, Fold, Malformed, Owner, OwnerOptions, Phase, Record, RecordBody, Stand, Token,
+};
 use crate::journal::{Consumed, Refused, Step, Taken};
 use crate::model::{Body, CommandArea, Millis, Timestamp};
 use crate::runtime::Clock;
@@ -41,6 +47,12 @@ use crate::runtime::Clock;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// While the log is read the loop comes round at once.
 const AT_ONCE: Duration = Duration::ZERO;
+/// The head is said at most so often.
+const HEAD_EVERY: Duration = Duration::from_secs(1);
+/// An append that takes longer is told.
+const SLOW_AFTER: Duration = Duration::from_secs(5);
+/// Troubles of one kind are told at most so often.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Bounds of a shard.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +67,9 @@ pub struct ShardOptions {
     pub effects_max: usize,
     /// Bytes of input after which a step takes no further input.
     pub bytes_max: usize,
+    /// Bytes of a step's record, which the journal's topic and its producer must take. A step that comes out larger is decided
+    /// again in smaller ones.
+    pub record_bytes_max: usize,
     /// Real time after which a step takes no further input.
     pub span_max: Duration,
     /// Steps whose effects have not left the house; beyond it nothing is taken in.
@@ -73,6 +88,7 @@ impl Default for ShardOptions {
             inputs_max: 128,
             effects_max: 1_024,
             bytes_max: 128 * 1024,
+            record_bytes_max: 900_000,
             span_max: Duration::from_millis(5),
             unemitted_max: 2_000,
             idle_write: Duration::from_secs(1),
@@ -95,6 +111,16 @@ pub trait Watch: Send + Sync {
     fn fired(&self, shard: u32, late: Millis);
     /// A message of another shard was handed over.
     fn forwarded(&self, shard: u32);
+    /// A record of so many bytes was written.
+    fn wrote(&self, _shard: u32, _bytes: usize) {}
+    /// An append failed; nobody knows yet what became of it.
+    fn append_failed(&self, _shard: u32, _why: &'static str) {}
+    /// A message that leaves the house could not be sent, for now.
+    fn output_failed(&self, _why: &'static str) {}
+    /// The journal was trimmed: it begins there now, so many records were deleted.
+    fn trimmed(&self, _shard: u32, _first: u64, _records: u64) {}
+    /// The journal could not be trimmed, for now.
+    fn trim_failed(&self, _shard: u32) {}
 }
 
 /// How full a shard is.
@@ -136,17 +162,22 @@ pub struct Parts {
     pub watch: Arc<dyn Watch>,
     /// Who waits for answers.
     pub told: Arc<dyn Told>,
+    /// Trims the journals that are ours.
+    pub trimmer: Trimmer,
     /// Makes a fold to begin from: from a warm copy, or from the log.
     pub folds: Arc<dyn Folds>,
 }
 
 /// Where folds come from.
 pub trait Folds: Send + Sync {
-    /// A fold of this shard's journal to go on reading from, and what is known to have been accepted.
+    /// A fold of this shard's journal to go on reading from, or why the log gives none.
     ///
     /// # Errors
     /// When the brokers cannot be asked.
-    fn fold(&self, shard: u32) -> Result<(Fold, Stand), String>;
+    fn fold(&self, shard: u32) -> Result<Result<Fold, Alarm>, String>;
+
+    /// The last step that is known, from outside the journal, to have been accepted.
+    fn known(&self, shard: u32) -> u64;
 }
 
 /// A shard.
@@ -162,8 +193,22 @@ pub struct Shard {
     borrowed: bool,
     stopping: bool,
     ended: bool,
-    sent: std::collections::VecDeque<(u64, Instant)>,
+    underway: Underway,
+    /// An append that takes long is told once.
+    slow: Seldom,
+    unreadable: Seldom,
+    /// A new fold could not be made yet.
+    restoring: bool,
+    head: Saying,
     phase: Phase,
+}
+
+/// When the head is said next.
+#[derive(Clone, Copy, Debug)]
+struct Saying {
+    /// Something was accepted since.
+    due: bool,
+    said: Instant,
 }
 
 /// A reading of the log that is under way.
@@ -204,10 +249,11 @@ struct Batch {
 }
 
 impl Shard {
-    /// A shard that owns nothing yet. `owner` is made of a fold by [`Folds`].
+    /// A shard that owns nothing yet. `owner` is new.
     #[must_use]
     pub fn new(parts: Parts, owner: Owner) -> Self {
         let (clients, mailbox, shard) = (Arc::clone(&parts.clients), Arc::clone(&parts.mailbox), parts.shard);
+        let options = parts.options.clone();
         let writer = Writer::new(Arc::clone(&clients), mailbox, shard);
         let reader = LogReader::new(clients, shard);
         Self {
@@ -221,7 +267,11 @@ impl Shard {
             borrowed: false,
             stopping: false,
             ended: false,
-            sent: std::collections::VecDeque::new(),
+            underway: Underway::new(Bounds { inputs_max: options.inputs_max, effects_max: options.effects_max }),
+            slow: Seldom::new(TOLD_EVERY),
+            unreadable: Seldom::new(TOLD_EVERY),
+            restoring: false,
+            head: Saying { due: false, said: Instant::now() },
             phase: Phase::Following,
         }
     }
@@ -234,6 +284,10 @@ impl Shard {
             }
             self.owner.tick(self.parts.clock.now());
             self.carry_out();
+            self.writer.go_on();
+            if self.restoring {
+                self.restore();
+            }
             self.read_on();
             self.carry_out();
             self.work();
@@ -276,7 +330,6 @@ impl Shard {
             Mail::Stop => {
                 self.stopping = true;
                 self.owner.revoke();
-                self.ended = matches!(self.owner.phase(), Phase::Following);
             }
             Mail::Free => {
                 if !self.stopping && !self.owner.is_assigned() {
@@ -290,7 +343,15 @@ impl Shard {
                     running.emitted = running.emitted.max(number);
                 }
             }
-            Mail::Reported(token, landed) => self.owner.reported(token, landed),
+            Mail::Reported(token, landed) => {
+                match landed {
+                    Some(_) => self.writer.landed(),
+                    None => self.writer.failed(token),
+                }
+                self.owner.reported(token, landed);
+            }
+            Mail::TooLarge(token, bytes) => self.too_large(token, bytes),
+            Mail::Failed(why) => self.parts.watch.append_failed(self.parts.shard, why),
             Mail::Disturbed(why) => {
                 warn!(shard = self.parts.shard, why, "kafka.disturbed");
                 self.owner.disturbed();
@@ -346,10 +407,7 @@ impl Shard {
         while let Some(action) = self.owner.poll() {
             match action {
                 Action::Read { ticket, from } => self.reading = Some(Slice { ticket, next: from, bounds: None }),
-                Action::Append { token, record } => {
-                    let bytes = record.encode();
-                    self.writer.append(token, &bytes);
-                }
+                Action::Append { token, record } => self.append(token, &record),
                 Action::Begin => self.begin(),
                 Action::Accepted(step) => self.accepted(&step),
                 Action::Drop(why) => {
@@ -365,6 +423,7 @@ impl Shard {
                 Action::Restore => self.restore(),
                 Action::Released => {
                     info!(shard = self.parts.shard, "kafka.released");
+                    self.say_head();
                     self.stop_running();
                     self.ended = self.stopping;
                 }
@@ -372,18 +431,63 @@ impl Shard {
         }
     }
 
+    fn append(&mut self, token: Token, record: &Arc<Record>) {
+        let bytes = record.encode();
+        self.underway.sent(token, record);
+        self.parts.watch.wrote(self.parts.shard, bytes.len());
+        if matches!(record.body, RecordBody::Step(_)) && bytes.len() > self.parts.options.record_bytes_max {
+            self.too_large(token, bytes.len());
+        } else {
+            self.writer.append(token, bytes);
+        }
+    }
+
+    /// The journal does not take a record: the same again in smaller steps, or a person has to look.
+    fn too_large(&mut self, token: Token, bytes: usize) {
+        let shard = self.parts.shard;
+        match self.underway.too_large(token) {
+            None => {}
+            Some(TooLarge::Split(bounds)) => {
+                warn!(
+                    shard,
+                    bytes,
+                    inputs_max = bounds.inputs_max,
+                    "kafka.step_too_large: the same again in smaller steps"
+                );
+                self.owner.disturbed();
+            }
+            Some(TooLarge::Alone(of)) => {
+                error!(shard, bytes, of, "kafka.input_too_large: it cannot be split");
+                self.owner.unfit(format!(
+                    "{of} makes a record of {bytes} bytes, which the journal does not take; raise record_bytes_max \
+                     in [kafka] and max.message.bytes of the journal's topic, then start this node again"
+                ));
+                // In any other phase than its own it is none of the owner's business any more.
+                self.owner.disturbed();
+            }
+        }
+    }
+
     fn stop_running(&mut self) {
         self.running = None;
-        self.sent.clear();
+        self.underway.clear();
+        self.parts.trimmer.disowned(self.parts.shard);
         self.generation += 1;
         self.parts.inputs.close();
         self.parts.mailbox.shut(false);
     }
 
     fn restore(&mut self) {
-        match self.parts.folds.fold(self.parts.shard) {
-            Ok((fold, _)) => self.owner.restored(fold),
-            Err(error) => warn!(shard = self.parts.shard, error, "kafka.restore_failed"),
+        self.owner.knows(self.parts.folds.known(self.parts.shard));
+        let made = self.parts.folds.fold(self.parts.shard);
+        self.restoring = made.is_err();
+        match made {
+            Ok(fold) => self.owner.restored(fold),
+            Err(error) => {
+                if self.unreadable.now().is_some() {
+                    warn!(shard = self.parts.shard, error, "kafka.restore_failed: trying again");
+                }
+            }
         }
     }
 
@@ -405,7 +509,7 @@ impl Shard {
         let positions = Door::ALL.into_iter().filter_map(|d| Some((d, *fold.positions().get(d.as_str())?))).collect();
         let number = fold.stand().step;
         for step in fold.unemitted() {
-            self.parts.emitter.emit(step);
+            self.parts.emitter.emit(step, Vec::new());
         }
         let mut running = Running {
             areas,
@@ -442,15 +546,9 @@ impl Shard {
     }
 
     fn accepted(&mut self, step: &Arc<Step>) {
-        let mut spent = Duration::ZERO;
-        while let Some((number, sent)) = self.sent.front().copied() {
-            if number > step.number {
-                break;
-            }
-            spent = sent.elapsed();
-            self.sent.pop_front();
-        }
-        self.parts.emitter.emit(step);
+        let (spent, swept) = self.underway.accepted(step.number);
+        self.head.due = true;
+        self.parts.emitter.emit(step, swept);
         self.parts.told.accepted(self.parts.shard, step);
         self.parts.watch.accepted(self.parts.shard, step, spent);
         if let Some(running) = &mut self.running {
@@ -474,7 +572,9 @@ impl Shard {
             // The owner may have asked for another reading meanwhile.
             Ok(false) => self.reading = self.reading.take().or(Some(slice)),
             Err(error) => {
-                warn!(%error, shard = self.parts.shard, "kafka.journal_unreadable: trying again");
+                if let Some(kept_back) = self.unreadable.now() {
+                    warn!(%error, shard = self.parts.shard, kept_back, "kafka.journal_unreadable: trying again");
+                }
                 std::thread::sleep(Duration::from_millis(200));
                 self.reading = Some(Slice { bounds: None, ..slice });
             }
@@ -482,7 +582,7 @@ impl Shard {
     }
 
     /// Whether the end has been reached.
-    fn slice(&mut self, slice: &mut Slice) -> Result<bool, super::clients::NoClient> {
+    fn slice(&mut self, slice: &mut Slice) -> Result<bool, rdkafka::error::KafkaError> {
         let (first, end) = match slice.bounds {
             Some(bounds) => bounds,
             None => *slice.bounds.insert(self.reader.bounds()?),
@@ -494,12 +594,12 @@ impl Shard {
         for stored in self.reader.read(slice.next, end)? {
             slice.next = stored.offset + 1;
             match Record::decode(&stored.bytes) {
-                Ok(record) => self.owner.read(stored.offset, stored.appended, &record),
+                Ok(record) => self.owner.read(slice.ticket, stored.offset, stored.appended, &record),
                 Err(why) => {
                     if matches!(why, Malformed::Foreign(_)) {
                         warn!(shard = self.parts.shard, offset = stored.offset, %why, "kafka.journal_foreign");
                     }
-                    self.owner.malformed(stored.offset, why);
+                    self.owner.malformed(slice.ticket, stored.offset, why);
                 }
             }
         }
@@ -529,12 +629,11 @@ impl Shard {
             if !running.swapped && !running.inbox.is_behind() {
                 running.swap(&self.parts.playbooks);
             }
-            running.step_batch(options, clock, self.parts.watch.as_ref(), self.parts.shard);
+            running.step_batch(options, self.underway.bounds(), clock, self.parts.watch.as_ref(), self.parts.shard);
             running.seen = clock.now();
             let Some(step) = running.cut(self.owner.next_step(), options.idle_write) else { return };
             let again = running.more_due || !running.inbox.is_empty();
             self.parts.mailbox.shut(running.inbox.is_full());
-            self.sent.push_back((step.number, Instant::now()));
             self.owner.append(Arc::new(step));
             self.carry_out();
             if !again {
@@ -543,8 +642,32 @@ impl Shard {
         }
     }
 
+    /// Says how far the journal has come, where anything came to it.
+    fn say_head(&mut self) {
+        if !std::mem::take(&mut self.head.due) {
+            return;
+        }
+        self.head.said = Instant::now();
+        let head = Head::of(self.parts.shard, self.owner.fold());
+        self.parts.trimmer.owned(self.parts.shard, head.low.offset);
+        self.parts.emitter.head(head);
+    }
+
     /// Says where we are, when that has changed.
     fn tell(&mut self) {
+        if self.head.said.elapsed() >= HEAD_EVERY {
+            self.say_head();
+        }
+        if let Some(waited) = self.underway.waits().filter(|waited| *waited >= SLOW_AFTER) {
+            let waited_ms = waited.as_millis();
+            if self.slow.now().is_some() {
+                let in_flight = self.owner.in_flight();
+                warn!(
+                    shard = self.parts.shard,
+                    waited_ms, in_flight, "kafka.append_waits: nothing leaves before it is kept"
+                );
+            }
+        }
         if *self.owner.phase() != self.phase {
             self.phase = self.owner.phase().clone();
             self.parts.watch.phase(self.parts.shard, &self.phase, self.owner.fold().stand());
@@ -600,7 +723,7 @@ impl Running {
     }
 
     /// Fires what is due and steps what waits, at most a batch.
-    fn step_batch(&mut self, options: &ShardOptions, clock: &Clock, watch: &dyn Watch, shard: u32) {
+    fn step_batch(&mut self, options: &ShardOptions, bounds: Bounds, clock: &Clock, watch: &dyn Watch, shard: u32) {
         let over = Instant::now() + options.span_max;
         let mut lane = None;
         loop {
@@ -609,15 +732,15 @@ impl Running {
             if let Some(due) = self.areas.next_due().filter(|due| *due <= self.at) {
                 watch.fired(shard, now.since(due));
             }
-            self.more_due = !self.areas.advance(self.at, &mut self.batch.effects);
-            if self.more_due {
+            self.more_due = !self.areas.advance(self.at, bounds.effects_max, &mut self.batch.effects);
+            if self.more_due || self.batch.effects.len() >= bounds.effects_max {
                 return;
             }
             let Some((message, of)) = self.inbox.pop(lane) else { return };
             lane = Some(of);
             self.step(message, watch, shard);
-            let full = self.batch.taken.len() + self.batch.refused.len() >= options.inputs_max
-                || self.batch.effects.len() >= options.effects_max
+            let full = self.batch.taken.len() + self.batch.refused.len() >= bounds.inputs_max
+                || self.batch.effects.len() >= bounds.effects_max
                 || self.batch.bytes >= options.bytes_max;
             if full || Instant::now() >= over {
                 return;

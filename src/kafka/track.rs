@@ -416,6 +416,8 @@ mod tests {
     /// A log in memory, and an owner that writes to it by the protocol.
     struct Log {
         records: Vec<Vec<u8>>,
+        /// When each was appended.
+        times: Vec<Timestamp>,
         owner: Owner,
         now: i64,
     }
@@ -427,8 +429,10 @@ mod tests {
                 fold.read(offset as u64, Timestamp(0), &Record::decode(bytes).unwrap()).unwrap();
             }
             let options = OwnerOptions { sweep_age: 4, ..OwnerOptions::default() };
-            let owner = Owner::new(OwnerName::new(name), fold, Stand::default(), options, 7);
-            let mut log = Self { records, owner, now: 1_000 };
+            let mut owner = Owner::new(OwnerName::new(name), SHARD.of, options, 7);
+            owner.restored(Ok(fold));
+            let times = vec![Timestamp(0); records.len()];
+            let mut log = Self { records, times, owner, now: 1_000 };
             log.owner.assign();
             log.work();
             log
@@ -440,12 +444,14 @@ mod tests {
                     Action::Read { ticket, from } => {
                         let from = usize::try_from(from).unwrap();
                         for (offset, bytes) in self.records.iter().enumerate().skip(from) {
-                            self.owner.read(offset as u64, Timestamp(self.now), &Record::decode(bytes).unwrap());
+                            let record = Record::decode(bytes).unwrap();
+                            self.owner.read(ticket, offset as u64, self.times[offset], &record);
                         }
                         self.owner.reached(ticket, 0, self.records.len() as u64, Timestamp(self.now));
                     }
                     Action::Append { token, record } => {
                         self.records.push(record.encode());
+                        self.times.push(Timestamp(self.now));
                         let offset = self.records.len() as u64 - 1;
                         self.owner.reported(token, Some((offset, Timestamp(self.now))));
                     }

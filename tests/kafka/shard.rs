@@ -50,10 +50,21 @@ impl Told for Quiet {
 pub fn create(cluster: &Cluster, partitions: i32) {
     let admin: AdminClient<DefaultClientContext> =
         ClientConfig::new().set("bootstrap.servers", cluster.brokers()).create().unwrap();
-    let names: Vec<String> =
-        ["reports", "field", "commands", "journal", "orders", "notices", "timeline", "rejected", "heads"]
-            .map(|name| format!("muster.{name}"))
-            .to_vec();
+    let names: Vec<String> = [
+        "reports",
+        "field",
+        "commands",
+        "journal",
+        "orders",
+        "notices",
+        "timeline",
+        "rejected",
+        "heads",
+        "incidents",
+        "posts",
+    ]
+    .map(|name| format!("muster.{name}"))
+    .to_vec();
     let topics: Vec<NewTopic<'_>> = names
         .iter()
         .map(|name| {
@@ -81,6 +92,8 @@ pub fn node(cluster: &Cluster, name: &str) -> Node {
         limits: Limits::default(),
         watch: Arc::new(Quiet),
         told: Arc::new(Quiet),
+        projections: true,
+        trim_after: Millis::from_secs(86_400),
         folds: Arc::new(LogFolds::new(clients, 1, None)),
         chance: Instant::now().elapsed().as_nanos() as u64 + std::process::id() as u64,
     })

@@ -81,6 +81,8 @@ pub mod trim;
 pub mod trouble;
 pub mod underway;
 #[cfg(feature = "kafka")]
+pub mod vacancies;
+#[cfg(feature = "kafka")]
 pub mod writer;
 
 // Every node shows the whole city: the journals followed, and the gate that events come in by.

@@ -673,7 +673,7 @@ impl Shard {
             self.parts.watch.phase(self.parts.shard, &self.phase, self.owner.fold().stand());
             if self.borrowed && matches!(self.phase, Phase::Resting { .. }) {
                 // Another was first; the group will say whose it is.
-                self.borrowed = false;
+                self.stopping = true;
                 self.owner.revoke();
                 self.carry_out();
             }

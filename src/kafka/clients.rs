@@ -93,14 +93,13 @@ impl Clients {
         context: C,
         within: Millis,
         messages_max: usize,
-    ) -> Result<Producer<C>, NoClient> {
-        let mut config = self.options.client(Role::OutputProducer)?;
+    ) -> Result<Producer<C>, KafkaError> {
+        let mut config = self.config(Role::OutputProducer)?;
         config
-            .set("client.id", format!("{}-{}-gate", self.options.client_id, self.options.member_name()?))
             .set("message.timeout.ms", within.0.to_string())
             .set("linger.ms", "0")
             .set("queue.buffering.max.messages", messages_max.max(1).to_string());
-        Ok(config.create_with_context(context)?)
+        config.create_with_context(context)
     }
 
     /// For the group, whose consumer fetches nothing.

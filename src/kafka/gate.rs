@@ -33,7 +33,7 @@ use tracing::warn;
 
 use super::answers::{Answers, Found};
 use super::client::Context;
-use super::clients::{Clients, NoClient, Producer};
+use super::clients::{Clients, Producer};
 use super::picture::Picture;
 use super::reading::{ATTRIBUTE, REPLY, TRACEPARENT};
 use super::route::Routes;
@@ -253,7 +253,7 @@ impl Inner {
     }
 
     /// The producer; a new one after the last gave up.
-    fn open<'w>(&self, way: &'w mut Option<Way>) -> Result<&'w Way, NoClient> {
+    fn open<'w>(&self, way: &'w mut Option<Way>) -> Result<&'w Way, KafkaError> {
         if let Some(old) = way.take_if(|way| way.failed.load(Ordering::Acquire)) {
             // Closing waits for its threads, so it is done elsewhere.
             let closed = std::thread::Builder::new().name("gate-close".to_owned()).spawn(move || drop(old));

@@ -165,8 +165,8 @@ fn two_that_both_believe_to_own_a_shard_decide_everything_once() {
     let Some(cluster) = Cluster::start(1) else { return };
     let folder = tempfile::tempdir().unwrap();
     topics(&cluster, 1);
-    let mut nodes = ["a", "b"]
-        .map(|name| Process::new(&cluster, folder.path(), name, 1, &[("MUSTER_KAFKA_GROUP", name)]));
+    let mut nodes =
+        ["a", "b"].map(|name| Process::new(&cluster, folder.path(), name, 1, &[("MUSTER_KAFKA_GROUP", name)]));
     let load = Load::start(&cluster.brokers(), 200);
     nodes.iter_mut().for_each(Process::start);
     std::thread::sleep(Duration::from_secs(if is_long() { 60 } else { 20 }));

@@ -11,6 +11,8 @@ mod broker;
 mod cluster;
 mod partition;
 mod roles;
+#[cfg(feature = "kafka-tls")]
+mod secure;
 mod topics;
 
 /// `[kafka]` for a test: a broker's address, a prefix of its own, few partitions, no copies.

@@ -69,12 +69,13 @@ impl Cluster {
     }
 
     fn start_with(nodes: usize, ports: usize, options: &[&str]) -> Option<Self> {
-        let folder = tempfile::Builder::new().prefix("muster-kafka-").tempdir().unwrap().keep();
+        let folder = tempfile::Builder::new().prefix("muster-kafka-").tempdir().unwrap();
         let nodes: Vec<Node> = std::iter::repeat_with(|| Node::with_ports(ports)).take(nodes).collect();
-        if !prepare(&folder, &nodes, options) {
-            fs::remove_dir_all(&folder).unwrap();
+        if !prepare(folder.path(), &nodes, options) {
             return None;
         }
+        // From here on it is the guard's to remove.
+        let folder = folder.keep();
         let mut cluster = Self { guard: guard(&folder), folder, nodes };
         for node in 1..=cluster.nodes.len() {
             cluster.launch(node);

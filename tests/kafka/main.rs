@@ -15,9 +15,9 @@ mod outside;
 mod partition;
 mod process;
 mod roles;
-mod shard;
 #[cfg(feature = "kafka-tls")]
 mod secure;
+mod shard;
 mod topics;
 
 /// `[kafka]` for a test: a broker's address, a prefix of its own, few partitions, no copies.

@@ -8,10 +8,14 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+#[cfg(feature = "kafka")]
+pub mod node;
 pub mod replay;
 pub mod run;
 pub mod server;
 pub mod test;
+#[cfg(feature = "kafka")]
+pub mod topics;
 
 use std::process::ExitCode;
 
@@ -41,6 +45,9 @@ pub enum Command {
     Replay(replay::Args),
     /// Run scenarios and compare what happens with what is recorded in them.
     Test(test::Args),
+    /// Make, check or show the topics in Kafka.
+    #[cfg(feature = "kafka")]
+    Topics(topics::Args),
 }
 
 impl Command {
@@ -52,6 +59,8 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),
             Self::Test(args) => test::run(args),
+            #[cfg(feature = "kafka")]
+            Self::Topics(args) => topics::run(args),
         }
     }
 }

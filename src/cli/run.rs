@@ -42,12 +42,21 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     config.journal.path = args.data.unwrap_or(config.journal.path);
     config.playbook.dir = args.playbook.unwrap_or(config.playbook.dir);
     config.http.listen = args.listen.unwrap_or(config.http.listen);
+    if config.kafka.enabled() {
+        // Better no service than one that decides beside the cluster that it was told to use.
+        bail!(
+            "[kafka] brokers: this version makes and checks topics, and runs on its own store only; leave `brokers` empty"
+        );
+    }
     telemetry::start(&config.log)?;
     if !loaded.ignored.is_empty() {
         warn!(variables = ?loaded.ignored, "config.ignored: these resemble no key of ours");
     }
     let runtime = tokio::runtime::Runtime::new().context("the async runtime")?;
-    let ended = runtime.block_on(serve(config));
+    let ended = match config.kafka.enabled() {
+        true => runtime.block_on(serve_on_kafka(config)),
+        false => runtime.block_on(serve(config)),
+    };
     // A request or a webhook that hangs does not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -74,6 +83,36 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     stopped?;
     info!("muster.stopped");
     Ok(super::good())
+}
+
+/// The same on Kafka: the shards are those that the group says.
+#[cfg(feature = "kafka")]
+async fn serve_on_kafka(config: Config) -> anyhow::Result<ExitCode> {
+    use std::sync::Arc;
+
+    use super::node::OnKafka;
+    use crate::kafka::answers::Answers;
+    use crate::telemetry::Metrics;
+
+    let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    let answers = Arc::new(Answers::new(10_000, 10_000));
+    let started = tokio::task::spawn_blocking(move || OnKafka::start(&config, Arc::new(Metrics::new()), answers));
+    let node = started.await??;
+    println!("muster: a node on Kafka");
+    asked(&mut signals).await;
+    info!("muster.stopping");
+    let stopped = tokio::select! {
+        stopped = tokio::task::spawn_blocking(move || node.stop()) => stopped,
+        () = asked(&mut signals) => bail!("asked to stop twice; what was under way was cut off"),
+    };
+    stopped?;
+    info!("muster.stopped");
+    Ok(super::good())
+}
+
+#[cfg(not(feature = "kafka"))]
+async fn serve_on_kafka(_: Config) -> anyhow::Result<ExitCode> {
+    bail!("[kafka] brokers are named, but this program was built without the feature kafka")
 }
 
 /// Waits for a signal.

@@ -15,7 +15,7 @@
 //!
 //! Left out: CAP and EIDO (adapters of their own), `CloudEvents` 0.3, data that is not JSON.
 
-mod base64;
+pub(crate) mod base64;
 mod binary;
 mod digest;
 mod envelope;

@@ -49,7 +49,7 @@ impl Folds for LogFolds {
 }
 
 /// Where a restore may begin, as the newest records say.
-fn mark(reader: &mut LogReader) -> Result<Low, rdkafka::error::KafkaError> {
+fn mark(reader: &mut LogReader) -> Result<Low, super::clients::NoClient> {
     let (first, end) = reader.bounds()?;
     let mut next = end.saturating_sub(ASKED).max(first);
     let mut low = Low { offset: first, stand: Stand::default() };

@@ -11,12 +11,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, TopicPartitionList};
 use tracing::{info, warn};
 
+use super::client;
 use super::clients::Clients;
 
 /// The group's thread comes round at least so often.
@@ -40,13 +43,28 @@ pub struct Group {
 }
 
 struct Context {
+    base: client::Context,
     members: Arc<dyn Members>,
     topic: String,
 }
 
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.base.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.base.stats_raw(statistics);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.base.generate_oauth_token(config)
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, "kafka.group");
+        self.base.error(error, reason);
     }
 }
 
@@ -102,7 +120,8 @@ impl Group {
     /// When the client refuses its settings, or the system has no thread.
     pub fn join(clients: &Clients, members: Arc<dyn Members>) -> anyhow::Result<Self> {
         let topic = clients.topic("commands");
-        let consumer: BaseConsumer<Context> = clients.group(Context { members, topic: topic.clone() })?;
+        let consumer: BaseConsumer<Context> =
+            clients.group(Context { base: clients.context(), members, topic: topic.clone() })?;
         consumer.subscribe(&[&topic])?;
         let ends = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&ends);

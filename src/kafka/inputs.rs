@@ -13,13 +13,13 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
-use super::clients::Clients;
+use super::clients::{Clients, NoClient, Reader as LogConsumer};
 use super::inbox::{Content, Door, Message};
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::reading::{Raw, Reading};
@@ -106,7 +106,7 @@ struct Reader {
 
 struct Open {
     generation: Generation,
-    consumer: BaseConsumer,
+    consumer: LogConsumer,
     doors: BTreeMap<Door, Place>,
     paused: bool,
     scouting: bool,
@@ -143,7 +143,7 @@ impl Reader {
     /// Asks where the logs are, until it is known or no longer wanted, and begins.
     fn begin(&mut self, generation: Generation, positions: &BTreeMap<Door, u64>) {
         self.close();
-        let consumer = match self.clients.inputs() {
+        let consumer = match self.clients.reader() {
             Ok(consumer) => consumer,
             Err(error) => {
                 warn!(%error, shard = self.reading.shard, "kafka.inputs_unavailable");
@@ -173,9 +173,9 @@ impl Reader {
     fn places(
         &self,
         generation: Generation,
-        consumer: &BaseConsumer,
+        consumer: &LogConsumer,
         positions: &BTreeMap<Door, u64>,
-    ) -> Result<(BTreeMap<Door, Place>, u64), KafkaError> {
+    ) -> Result<(BTreeMap<Door, Place>, u64), NoClient> {
         let (mut doors, mut reports_end) = (BTreeMap::new(), 0);
         for door in Door::ALL {
             let topic = self.clients.topic(door.as_str());
@@ -197,7 +197,7 @@ impl Reader {
     }
 
     /// Where the positions of posts that are still fresh begin, if that is before `decided`.
-    fn fresh(&self, consumer: &BaseConsumer, decided: u64) -> Result<u64, KafkaError> {
+    fn fresh(&self, consumer: &LogConsumer, decided: u64) -> Result<u64, NoClient> {
         let since = Timestamp(self.clock.now().0.saturating_sub_unsigned(POSITIONS_FRESH.0));
         let topic = self.clients.topic(Door::Field.as_str());
         let mut asked = TopicPartitionList::new();
@@ -205,19 +205,19 @@ impl Reader {
         let told = consumer.offsets_for_times(asked, ASK)?;
         let place = told.elements().first().map(|element| (element.error(), element.offset()));
         match place {
-            Some((Err(error), _)) => Err(error),
+            Some((Err(error), _)) => Err(error.into()),
             Some((Ok(()), Offset::Offset(first))) => Ok(offset(first).min(decided)),
             _ => Ok(decided),
         }
     }
 
-    fn assign(&self, open: &Open) -> Result<(), KafkaError> {
+    fn assign(&self, open: &Open) -> Result<(), NoClient> {
         let mut list = TopicPartitionList::new();
         for (door, place) in &open.doors {
             let at = Offset::Offset(i64::try_from(place.next).unwrap_or(i64::MAX));
             list.add_partition_offset(&self.clients.topic(door.as_str()), self.partition(), at)?;
         }
-        open.consumer.assign(&list)
+        Ok(open.consumer.assign(&list)?)
     }
 
     /// Reads what has come, at most a batch. Whether to go on.

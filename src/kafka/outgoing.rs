@@ -11,7 +11,7 @@ use tracing::error;
 use super::clients::Clients;
 use super::heads::Head;
 use super::inbox::Door;
-use super::key::partition;
+use super::partition::partition_of;
 use crate::deliver::message::message;
 use crate::deliver::webhook::event;
 use crate::engine::state::{Incident, PostRecord};
@@ -90,7 +90,7 @@ impl Making {
         let effect = &step.effects[index];
         if let Effect::Forward(area, event) = effect {
             let payload = wire::event(event).to_string();
-            let home = partition(area.as_str().as_bytes(), self.shards);
+            let home = partition_of(area.as_str().as_bytes(), self.shards);
             let to = self.to(door_of(event).as_str(), area.to_smolstr(), Some(payload), Care::Effect);
             return Outgoing { partition: Some(home), received: Some(event.received), ..to };
         }
@@ -170,11 +170,12 @@ fn door_of(event: &Event) -> Door {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Options;
     use super::*;
     use crate::journal::log::{Fold, Low};
 
     fn making(projections: bool) -> Making {
-        Making { clients: Arc::new(Clients::new("nowhere:1", "muster.")), shards: 4, projections }
+        Making { clients: Arc::new(Clients::new(Options::default())), shards: 4, projections }
     }
 
     fn document(key: &str, body: Option<&str>) -> Document {

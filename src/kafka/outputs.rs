@@ -20,14 +20,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{
-    BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
-};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use smol_str::{SmolStr, format_smolstr};
 use tracing::{error, warn};
 
+use super::client::Context;
+use super::clients::{NoClient, Producer};
 use super::heads::Head;
 use super::mailbox::{Mail, Mailbox};
 use super::outgoing::{Care, Making, Outgoing};
@@ -159,14 +161,30 @@ impl Emitter {
 
 /// Hears what became of messages, on the producer's own thread.
 struct Deliveries {
+    base: Context,
     number: u64,
     orders: Sender<Work>,
 }
 
 impl ClientContext for Deliveries {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.base.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.base.stats_raw(statistics);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.base.generate_oauth_token(config)
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, "kafka.outputs_producer");
-        if Trouble::of(&error) == Trouble::Fatal {
+        let trouble = Trouble::of(&error);
+        self.base.error(error, reason);
+        if trouble == Trouble::Fatal {
             let _ = self.orders.send(Work::GaveUp(self.number));
         }
     }
@@ -194,12 +212,10 @@ fn name(outgoing: &Outgoing) -> SmolStr {
     format_smolstr!("{}/{}", outgoing.topic, outgoing.key)
 }
 
-type Producer = ThreadedProducer<Deliveries, NoCustomPartitioner>;
-
 struct Sending {
     making: Making,
     orders: Sender<Work>,
-    producer: Producer,
+    producer: Producer<Deliveries>,
     /// How many there were before it.
     number: u64,
     /// What failed, by when it is tried again.
@@ -219,8 +235,9 @@ impl Sending {
         orders: Sender<Work>,
         watch: Arc<dyn Watch>,
         ends: Arc<AtomicBool>,
-    ) -> Result<Self, KafkaError> {
-        let producer = making.clients.outputs(Deliveries { number: 0, orders: orders.clone() })?;
+    ) -> Result<Self, NoClient> {
+        let context = Deliveries { base: making.clients.context(), number: 0, orders: orders.clone() };
+        let producer = making.clients.outputs(context)?;
         Ok(Self {
             making,
             orders,
@@ -353,7 +370,8 @@ impl Sending {
         if number != self.number {
             return;
         }
-        let context = Deliveries { number: number + 1, orders: self.orders.clone() };
+        let context =
+            Deliveries { base: self.making.clients.context(), number: number + 1, orders: self.orders.clone() };
         let fresh = match self.making.clients.outputs(context) {
             Ok(fresh) => fresh,
             Err(error) => {

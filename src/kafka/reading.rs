@@ -14,7 +14,7 @@ use smol_str::{SmolStr, ToSmolStr};
 
 use super::areas::Playbooks;
 use super::inbox::{Content, Door, Message};
-use super::key::partition;
+use super::partition::partition_of;
 use crate::classify::verdict;
 use crate::decode::{self, Limits, Mode, Reason, Rejection};
 use crate::journal::Refused;
@@ -83,7 +83,7 @@ impl Reading {
         let area = area.ok_or_else(|| {
             Rejection::invalid("names no command area that is known here", "send its key, such as 4304").of("key")
         })?;
-        if partition(area.as_str().as_bytes(), self.shards) != self.shard {
+        if partition_of(area.as_str().as_bytes(), self.shards) != self.shard {
             return match forwarded {
                 true => Err(Rejection::invalid("was forwarded and belongs elsewhere still", "send its key").of("key")),
                 false => Ok(Content::Foreign(area, Box::new(event))),
@@ -128,7 +128,7 @@ impl Reading {
             Body::Command(command) => command.incident.as_ref().and_then(of_incident),
         };
         // Who sends to a partition means somebody who lives there.
-        let lives_here = |area: &CommandArea| partition(area.as_str().as_bytes(), self.shards) == self.shard;
+        let lives_here = |area: &CommandArea| partition_of(area.as_str().as_bytes(), self.shards) == self.shard;
         let here = || self.playbooks.wanted().map(|(area, _)| area).find(|area| lives_here(area)).cloned();
         let first = || self.playbooks.wanted().map(|(area, _)| area).next().cloned().filter(|_| !forwarded);
         by_content.or_else(here).or_else(first)

@@ -14,13 +14,13 @@ use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
-use super::clients::Clients;
+use super::clients::{Clients, NoClient, Reader};
 use super::inbox::{Content, Door, Message};
 use super::inputs::{is_passing, offset, raw};
 use super::mailbox::{Generation, Mail, Mailbox};
@@ -106,7 +106,7 @@ struct Work {
 
 struct Open {
     generation: Generation,
-    consumer: BaseConsumer,
+    consumer: Reader,
     goal: u64,
     reached: bool,
 }
@@ -127,15 +127,15 @@ impl Work {
             if let Some(mut open) = self.open.take() {
                 match self.round(&mut open) {
                     Ok(()) => self.open = Some(open),
-                    Err(error) => self.give_up(open.generation, &error),
+                    Err(error) => self.give_up(open.generation, &error.into()),
                 }
             }
         }
     }
 
     fn begin(&mut self, generation: Generation, from: u64, goal: u64) {
-        let assign = || -> Result<BaseConsumer, KafkaError> {
-            let consumer = self.clients.inputs()?;
+        let assign = || -> Result<Reader, NoClient> {
+            let consumer = self.clients.reader()?;
             let mut list = TopicPartitionList::new();
             let partition = i32::try_from(self.reading.shard).unwrap_or(i32::MAX);
             let at = Offset::Offset(i64::try_from(from).unwrap_or(i64::MAX));
@@ -153,7 +153,7 @@ impl Work {
     }
 
     /// Without a scout everything comes in its turn: later, but it comes.
-    fn give_up(&mut self, generation: Generation, error: &KafkaError) {
+    fn give_up(&mut self, generation: Generation, error: &NoClient) {
         warn!(%error, shard = self.reading.shard, "kafka.scout_failed: the bottom line comes in its turn");
         self.open = None;
         self.next.store(u64::MAX, Ordering::Release);

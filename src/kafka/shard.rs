@@ -27,10 +27,10 @@ use super::clients::Clients;
 use super::heads::Head;
 use super::inbox::{Content, Door, Inbox, InboxBounds, Message};
 use super::inputs::Inputs;
-use super::key::partition;
 use super::logreader::LogReader;
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::outputs::Emitter;
+use super::partition::partition_of;
 use super::trim::Trimmer;
 use super::trouble::Seldom;
 use super::underway::{Bounds, TooLarge, Underway};
@@ -118,7 +118,7 @@ pub trait Watch: Send + Sync {
     /// The journal was trimmed: it begins there now, so many records were deleted.
     fn trimmed(&self, _shard: u32, _first: u64, _records: u64) {}
     /// The journal could not be trimmed, for now.
-    fn trim_failed(&self, _shard: u32) {}
+    fn trim_failed(&self, _shard: u32, _why: &'static str) {}
 }
 
 /// How full a shard is.
@@ -490,7 +490,7 @@ impl Shard {
     fn begin(&mut self) {
         let began = Instant::now();
         let (shard, shards) = (self.parts.shard, self.parts.shards);
-        let mine = |area: &CommandArea| partition(area.as_str().as_bytes(), shards) == shard;
+        let mine = |area: &CommandArea| partition_of(area.as_str().as_bytes(), shards) == shard;
         let fold = self.owner.fold();
         let areas = match Areas::restore(&self.parts.playbooks, mine, fold.documents()) {
             Ok(areas) => areas,
@@ -577,7 +577,7 @@ impl Shard {
     }
 
     /// Whether the end has been reached.
-    fn slice(&mut self, slice: &mut Slice) -> Result<bool, rdkafka::error::KafkaError> {
+    fn slice(&mut self, slice: &mut Slice) -> Result<bool, super::clients::NoClient> {
         let (first, end) = match slice.bounds {
             Some(bounds) => bounds,
             None => *slice.bounds.insert(self.reader.bounds()?),

@@ -14,14 +14,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{
-    BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
-};
+use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
 use tracing::{error, warn};
 
-use super::clients::Clients;
+use super::client::Context;
+use super::clients::{Clients, NoClient, Producer};
 use super::mailbox::{Mail, Mailbox};
 use super::trouble::{Backoff, Trouble};
 use crate::journal::log::Token;
@@ -34,14 +35,30 @@ const AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Hears what became of appends, on the producer's own thread.
 pub struct Reports {
+    base: Context,
     mailbox: Arc<Mailbox>,
     shard: u32,
 }
 
 impl ClientContext for Reports {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, line: &str) {
+        self.base.log(level, facility, line);
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.base.stats_raw(statistics);
+    }
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.base.generate_oauth_token(config)
+    }
+
     fn error(&self, error: KafkaError, reason: &str) {
-        warn!(%error, reason, shard = self.shard, "kafka.journal_producer");
-        if Trouble::of(&error) == Trouble::Fatal {
+        let trouble = Trouble::of(&error);
+        self.base.error(error, reason);
+        if trouble == Trouble::Fatal {
             self.mailbox.say(Mail::Disturbed("the journal's producer gave up"));
         }
     }
@@ -78,7 +95,7 @@ pub struct Writer {
     mailbox: Arc<Mailbox>,
     shard: u32,
     topic: String,
-    producer: Option<ThreadedProducer<Reports, NoCustomPartitioner>>,
+    producer: Option<Producer<Reports>>,
     /// Appends that wait, because others failed.
     waiting: VecDeque<(Token, Vec<u8>)>,
     not_before: Option<Instant>,
@@ -122,7 +139,7 @@ impl Writer {
         self.not_before = None;
         while let Some((token, bytes)) = self.waiting.pop_front() {
             if let Err(error) = self.send(token, &bytes) {
-                let trouble = Trouble::of(&error);
+                let trouble = error.trouble();
                 if trouble == Trouble::TooLarge {
                     self.mailbox.say(Mail::TooLarge(token, bytes.len()));
                 } else {
@@ -137,11 +154,12 @@ impl Writer {
         }
     }
 
-    fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), KafkaError> {
+    fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), NoClient> {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
-                let reports = Reports { mailbox: Arc::clone(&self.mailbox), shard: self.shard };
+                let reports =
+                    Reports { base: self.clients.context(), mailbox: Arc::clone(&self.mailbox), shard: self.shard };
                 self.clients.journal_writer(reports)?
             }
         };
@@ -149,7 +167,7 @@ impl Writer {
         let partition = i32::try_from(self.shard).unwrap_or(i32::MAX);
         let record: BaseRecord<'_, (), [u8], Box<Token>> =
             BaseRecord::with_opaque_to(&self.topic, Box::new(token)).partition(partition).payload(bytes);
-        producer.send(record).map_err(|(error, _)| error)
+        producer.send(record).map_err(|(error, _)| error.into())
     }
 
     /// This one landed: nothing needs to wait any more.

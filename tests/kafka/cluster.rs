@@ -26,6 +26,8 @@ fn create(cluster: &Cluster, partitions: i32, copies: i32) {
 fn client(cluster: &Cluster) -> ClientConfig {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", cluster.brokers()).set("acks", "all").set("enable.idempotence", "true");
+    // By default a client waits for a frozen leader for a minute.
+    config.set("socket.timeout.ms", "4000").set("request.timeout.ms", "4000");
     config
 }
 

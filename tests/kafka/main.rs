@@ -12,5 +12,20 @@ mod cluster;
 mod kills;
 mod lanes;
 mod outside;
+mod partition;
 mod process;
+mod roles;
 mod shard;
+mod topics;
+
+/// `[kafka]` for a test: a broker's address, a prefix of its own, few partitions, no copies.
+fn options(cluster: &broker::Cluster, prefix: &str) -> muster::kafka::Options {
+    muster::kafka::Options {
+        brokers: cluster.brokers().split(',').map(str::to_owned).collect(),
+        topic_prefix: format!("{prefix}."),
+        member: "test".into(),
+        partitions: 4,
+        development: cluster.size() == 1,
+        ..Default::default()
+    }
+}

@@ -80,7 +80,8 @@ pub fn create(cluster: &Cluster, partitions: i32) {
 pub fn node(cluster: &Cluster, name: &str) -> Node {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/playbooks/hengyang");
     let playbook = Arc::new(load_dir(&root, None).unwrap());
-    let clients = Arc::new(Clients::new(&cluster.brokers(), "muster."));
+    let options = muster::kafka::Options { partitions: 1, ..super::options(cluster, "muster") };
+    let clients = Arc::new(Clients::new(options));
     Node::new(NodeParts {
         name: name.to_owned(),
         shards: 1,

@@ -65,6 +65,12 @@ impl Cluster {
         Some(cluster)
     }
 
+    /// One broker for all tests of a process that do it no harm; told apart by the names of their topics. `None` as above.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: LazyLock<Option<Cluster>> = LazyLock::new(|| Cluster::start(1));
+        SHARED.as_ref()
+    }
+
     /// Every node, as `bootstrap.servers` wants them.
     pub fn brokers(&self) -> String {
         self.nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect::<Vec<_>>().join(",")
@@ -142,7 +148,7 @@ impl Cluster {
     pub fn logs(&self) -> String {
         let tail = |node: usize| {
             let log = fs::read_to_string(self.folder.join(node.to_string()).join("log")).unwrap_or_default();
-            let lines: Vec<&str> = log.lines().collect();
+            let lines: Vec<&str> = log.lines().filter(|line| !line.starts_with("\tat ")).collect();
             format!("node {node}:\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
         };
         (1..=self.nodes.len()).map(tail).collect()
@@ -176,7 +182,7 @@ fn prepare(folder: &Path, ports: &[(u16, u16)], options: &[&str]) -> bool {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it lies in the target folder");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("dev/kafka");
     let made = Command::new(script)
-        .env("MUSTER_KAFKA_HOME", target.join("kafka"))
+        .env("DEV_KAFKA_HOME", target.join("kafka"))
         .arg("prepare")
         .args(options)
         .arg(folder)

@@ -42,12 +42,6 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     config.journal.path = args.data.unwrap_or(config.journal.path);
     config.playbook.dir = args.playbook.unwrap_or(config.playbook.dir);
     config.http.listen = args.listen.unwrap_or(config.http.listen);
-    if config.kafka.enabled() {
-        // Better no service than one that decides beside the cluster that it was told to use.
-        bail!(
-            "[kafka] brokers: this version makes and checks topics, and runs on its own store only; leave `brokers` empty"
-        );
-    }
     telemetry::start(&config.log)?;
     if !loaded.ignored.is_empty() {
         warn!(variables = ?loaded.ignored, "config.ignored: these resemble no key of ours");

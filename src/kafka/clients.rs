@@ -1,13 +1,13 @@
 //! The clients of Kafka that Muster uses, one function a role.
 
-use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext, ThreadedProducer};
+use rdkafka::{ClientConfig, ClientContext};
 
 use super::client::Context;
-use super::options::{Options, OptionsError};
+use super::options::Options;
 use super::properties::Role;
 
 /// A consumer that is in no group and reads what it is told to.
@@ -15,17 +15,6 @@ pub type Reader = BaseConsumer<Context>;
 
 /// A producer that tells what became of each message.
 pub type Producer<C> = ThreadedProducer<C, NoCustomPartitioner>;
-
-/// Why there is no client.
-#[derive(Debug, thiserror::Error)]
-pub enum NoClient {
-    /// `[kafka]` does not fit.
-    #[error(transparent)]
-    Options(#[from] OptionsError),
-    /// The library makes none.
-    #[error("no client could be made: {0}")]
-    Kafka(#[from] KafkaError),
-}
 
 /// Makes clients.
 #[derive(Clone, Debug)]
@@ -64,20 +53,12 @@ impl Clients {
         topic.strip_prefix(self.options.topic_prefix.as_str()) == Some(name)
     }
 
-    /// For what is asked of the cluster itself; made for a job and dropped.
-    ///
-    /// # Errors
-    /// When the client refuses its settings.
-    pub fn admin(&self) -> Result<AdminClient<Context>, NoClient> {
-        Ok(self.options.admin()?)
-    }
-
     /// Reads partitions that it is told to, from exact offsets.
     ///
     /// # Errors
     /// When the client refuses its settings.
-    pub fn reader(&self) -> Result<Reader, NoClient> {
-        Ok(self.options.client(Role::JournalReader)?.create_with_context(self.context())?)
+    pub fn reader(&self) -> Result<Reader, KafkaError> {
+        self.config(Role::JournalReader)?.create_with_context(self.context())
     }
 
     /// For the journal of a shard: idempotent, several under way.
@@ -87,8 +68,8 @@ impl Clients {
     pub fn journal_writer<C: ProducerContext<NoCustomPartitioner> + 'static>(
         &self,
         context: C,
-    ) -> Result<Producer<C>, NoClient> {
-        Ok(self.options.client(Role::JournalProducer)?.create_with_context(context)?)
+    ) -> Result<Producer<C>, KafkaError> {
+        self.config(Role::JournalProducer)?.create_with_context(context)
     }
 
     /// For what leaves the house.
@@ -98,15 +79,35 @@ impl Clients {
     pub fn outputs<C: ProducerContext<NoCustomPartitioner> + 'static>(
         &self,
         context: C,
-    ) -> Result<Producer<C>, NoClient> {
-        Ok(self.options.client(Role::OutputProducer)?.create_with_context(context)?)
+    ) -> Result<Producer<C>, KafkaError> {
+        self.config(Role::OutputProducer)?.create_with_context(context)
     }
 
     /// For the group, whose consumer fetches nothing.
     ///
     /// # Errors
     /// When the client refuses its settings.
-    pub fn group<C: ConsumerContext + ClientContext>(&self, context: C) -> Result<BaseConsumer<C>, NoClient> {
-        Ok(self.options.client(Role::Input)?.create_with_context(context)?)
+    pub fn group<C: ConsumerContext + ClientContext>(&self, context: C) -> Result<BaseConsumer<C>, KafkaError> {
+        self.config(Role::Input)?.create_with_context(context)
+    }
+
+    /// For what is asked of the cluster itself.
+    ///
+    /// # Errors
+    /// When the client refuses its settings.
+    pub fn admin(&self) -> Result<AdminClient<Context>, KafkaError> {
+        self.options.admin().map_err(|e| KafkaError::ClientCreation(e.to_string()))
+    }
+
+    /// Waits for an answer of the cluster, on a thread that may wait.
+    ///
+    /// # Errors
+    /// As the answer says.
+    pub fn wait<T>(&self, answer: impl Future<Output = Result<T, KafkaError>>) -> Result<T, KafkaError> {
+        super::client::wait(answer)
+    }
+
+    fn config(&self, role: Role) -> Result<ClientConfig, KafkaError> {
+        self.options.client(role).map_err(|e| KafkaError::ClientCreation(e.to_string()))
     }
 }

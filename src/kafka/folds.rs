@@ -1,25 +1,23 @@
-//! Folds of a shard's journal to begin from: a warm copy where somebody holds one, else from the log itself.
-//!
-//! Every record says where a restore may begin (its low-water mark). So the newest records of the log are asked first; a mark
-//! below the log's beginning is no use, but then none of the newest is, and the shard is held by its owner, who sees
-//! that what it needs was trimmed.
+//! Folds of a shard's journal to begin from: a warm copy where somebody holds one, else from the log itself, as
+//! [`Restore`] says.
 
 use std::sync::Arc;
+
+use rdkafka::error::KafkaError;
 
 use super::clients::Clients;
 use super::logreader::LogReader;
 use super::shard::Folds;
-use crate::journal::log::{Fold, Low, Record, Stand};
+use crate::journal::log::{Alarm, Fold, Low, Record, Restore, Want};
 
-/// So many of the newest records are asked for a mark.
-const ASKED: u64 = 64;
-
-/// Warm copies of folds.
+/// Warm copies of folds, and hints.
 pub trait Standby: Send + Sync {
     /// A copy of the fold of this shard's journal, if there is one that is not far behind.
     fn standby(&self, shard: u32) -> Option<Fold>;
-    /// What is known to have been accepted, from hints outside the journal.
-    fn known(&self, shard: u32) -> Stand;
+    /// Where a restore may begin, by a hint outside the journal.
+    fn hint(&self, shard: u32) -> Option<Low>;
+    /// The last step that is known to have been accepted, from hints outside the journal.
+    fn known(&self, shard: u32) -> u64;
 }
 
 /// Makes folds.
@@ -35,30 +33,46 @@ impl LogFolds {
     pub fn new(clients: Arc<Clients>, shards: u32, standby: Option<Arc<dyn Standby>>) -> Self {
         Self { clients, shards, standby }
     }
-}
 
-impl Folds for LogFolds {
-    fn fold(&self, shard: u32) -> Result<(Fold, Stand), String> {
-        let known = self.standby.as_ref().map(|standby| standby.known(shard)).unwrap_or_default();
-        if let Some(fold) = self.standby.as_ref().and_then(|standby| standby.standby(shard)) {
-            return Ok((fold, known));
+    fn from_log(&self, shard: u32, hint: Option<Low>) -> Result<Result<Fold, Alarm>, KafkaError> {
+        let mut reader = LogReader::new(Arc::clone(&self.clients), shard);
+        let mut restore = Restore::new(hint, self.shards);
+        let mut want = restore.start();
+        loop {
+            match want {
+                Want::Done(done) => return Ok(done.map(|fold| *fold)),
+                Want::Read { ticket, from } => want = read(&mut reader, &mut restore, ticket, from)?,
+            }
         }
-        let low = mark(&mut LogReader::new(Arc::clone(&self.clients), shard)).map_err(|e| e.to_string())?;
-        Ok((Fold::from(low, self.shards), known))
     }
 }
 
-/// Where a restore may begin, as the newest records say.
-fn mark(reader: &mut LogReader) -> Result<Low, super::clients::NoClient> {
+/// One reading, to the end that the log has now.
+fn read(reader: &mut LogReader, restore: &mut Restore, ticket: u64, from: u64) -> Result<Want, KafkaError> {
     let (first, end) = reader.bounds()?;
-    let mut next = end.saturating_sub(ASKED).max(first);
-    let mut low = Low { offset: first, stand: Stand::default() };
+    let mut next = from.max(first);
     while next < end {
         for stored in reader.read(next, end)? {
             next = stored.offset + 1;
-            let mark = Record::decode(&stored.bytes).ok().map(|record| record.low).filter(|low| low.offset >= first);
-            low = mark.unwrap_or(low);
+            match Record::decode(&stored.bytes) {
+                Ok(record) => restore.record(ticket, stored.offset, stored.appended, &record),
+                Err(why) => restore.malformed(ticket, stored.offset, why),
+            }
         }
     }
-    Ok(low)
+    Ok(restore.reached(ticket, first, end).expect("it is the reading that was asked for"))
+}
+
+impl Folds for LogFolds {
+    fn fold(&self, shard: u32) -> Result<Result<Fold, Alarm>, String> {
+        if let Some(fold) = self.standby.as_ref().and_then(|standby| standby.standby(shard)) {
+            return Ok(Ok(fold));
+        }
+        let hint = self.standby.as_ref().and_then(|standby| standby.hint(shard));
+        self.from_log(shard, hint).map_err(|e| e.to_string())
+    }
+
+    fn known(&self, shard: u32) -> u64 {
+        self.standby.as_ref().map_or(0, |standby| standby.known(shard))
+    }
 }

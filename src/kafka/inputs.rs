@@ -19,7 +19,7 @@ use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
-use super::clients::{Clients, NoClient, Reader as LogConsumer};
+use super::clients::{Clients, Reader as LogConsumer};
 use super::inbox::{Content, Door, Message};
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::reading::{Raw, Reading};
@@ -175,7 +175,7 @@ impl Reader {
         generation: Generation,
         consumer: &LogConsumer,
         positions: &BTreeMap<Door, u64>,
-    ) -> Result<(BTreeMap<Door, Place>, u64), NoClient> {
+    ) -> Result<(BTreeMap<Door, Place>, u64), KafkaError> {
         let (mut doors, mut reports_end) = (BTreeMap::new(), 0);
         for door in Door::ALL {
             let topic = self.clients.topic(door.as_str());
@@ -197,7 +197,7 @@ impl Reader {
     }
 
     /// Where the positions of posts that are still fresh begin, if that is before `decided`.
-    fn fresh(&self, consumer: &LogConsumer, decided: u64) -> Result<u64, NoClient> {
+    fn fresh(&self, consumer: &LogConsumer, decided: u64) -> Result<u64, KafkaError> {
         let since = Timestamp(self.clock.now().0.saturating_sub_unsigned(POSITIONS_FRESH.0));
         let topic = self.clients.topic(Door::Field.as_str());
         let mut asked = TopicPartitionList::new();
@@ -211,13 +211,13 @@ impl Reader {
         }
     }
 
-    fn assign(&self, open: &Open) -> Result<(), NoClient> {
+    fn assign(&self, open: &Open) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
         for (door, place) in &open.doors {
             let at = Offset::Offset(i64::try_from(place.next).unwrap_or(i64::MAX));
             list.add_partition_offset(&self.clients.topic(door.as_str()), self.partition(), at)?;
         }
-        Ok(open.consumer.assign(&list)?)
+        open.consumer.assign(&list)
     }
 
     /// Reads what has come, at most a batch. Whether to go on.

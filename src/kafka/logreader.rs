@@ -10,7 +10,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::clients::{Clients, NoClient, Reader};
+use super::clients::{Clients, Reader};
 use super::trouble::Trouble;
 use crate::model::Timestamp;
 
@@ -65,7 +65,7 @@ impl LogReader {
     ///
     /// # Errors
     /// When no leader answers. The next call asks anew who leads.
-    pub fn bounds(&mut self) -> Result<(u64, u64), NoClient> {
+    pub fn bounds(&mut self) -> Result<(u64, u64), KafkaError> {
         let (topic, partition) = (self.topic.clone(), self.partition);
         let consumer = self.consumer()?;
         let told = consumer.fetch_watermarks(&topic, partition, ASK);
@@ -81,7 +81,7 @@ impl LogReader {
     ///
     /// # Errors
     /// When no leader answers.
-    pub fn since(&mut self, at: Timestamp) -> Result<Option<u64>, NoClient> {
+    pub fn since(&mut self, at: Timestamp) -> Result<Option<u64>, KafkaError> {
         let mut asked = TopicPartitionList::new();
         asked.add_partition_offset(&self.topic, self.partition, Offset::Offset(at.0))?;
         let told = self.consumer()?.offsets_for_times(asked, ASK)?;
@@ -96,7 +96,7 @@ impl LogReader {
     ///
     /// # Errors
     /// When the consumer failed; the next call begins with a new one.
-    pub fn read(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, NoClient> {
+    pub fn read(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, KafkaError> {
         let read = self.slice(from, end);
         if read.is_err() {
             self.consumer = None;
@@ -105,7 +105,7 @@ impl LogReader {
         read
     }
 
-    fn slice(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, NoClient> {
+    fn slice(&mut self, from: u64, end: u64) -> Result<Vec<Stored>, KafkaError> {
         let (topic, partition, next) = (self.topic.clone(), self.partition, self.next);
         let consumer = self.consumer()?;
         if next != Some(from) {
@@ -122,7 +122,7 @@ impl LogReader {
                 Some(Err(error)) => match Trouble::of(&error) {
                     // The client goes on by itself; whoever reads asks again.
                     Trouble::End | Trouble::Passing => break,
-                    _ => return Err(error.into()),
+                    _ => return Err(error),
                 },
                 Some(Ok(message)) => message,
             };
@@ -140,7 +140,7 @@ impl LogReader {
         } else if self.silent.get_or_insert_with(Instant::now).elapsed() >= SILENT_MAX {
             // What was said to be there does not come: it may be there no more.
             self.silent = None;
-            return Err(KafkaError::NoMessageReceived.into());
+            return Err(KafkaError::NoMessageReceived);
         }
         Ok(stored)
     }
@@ -156,7 +156,7 @@ impl LogReader {
         self.next = None;
     }
 
-    fn consumer(&mut self) -> Result<&Reader, NoClient> {
+    fn consumer(&mut self) -> Result<&Reader, KafkaError> {
         match &mut self.consumer {
             Some(consumer) => Ok(consumer),
             none => Ok(none.insert(self.clients.reader()?)),

@@ -17,11 +17,8 @@
 //!  inputs ──► inbox ──► shard (areas: an engine a command area) ──► writer ──► the journal
 //!  scout ───►            ▲  what stands by the rule of `journal::log` ◄── logreader
 //!  (reading)             └── mailbox                    │
-//!                                                       └──► outputs: orders, notices, timeline, rejected; incidents,
-//!                                                            posts (for others), heads (hints)
+//!                                                       └──► outputs: orders, notices, timeline, rejected
 //! ```
-//! `underway` holds the steps that are appended and not accepted yet, `outgoing` says what a step becomes on its way out,
-//! `trim` deletes from the journal what no restore needs, `trouble` says what an error of the client means.
 //!
 //! # Roles
 //! A node talks to the cluster as five kinds of client, told apart because they are correct by different things:
@@ -56,13 +53,11 @@ mod token;
 pub mod topics;
 
 // A node at work, from the group to what leaves the house.
-pub mod answers;
 pub mod areas;
 #[cfg(feature = "kafka")]
 pub mod folds;
 #[cfg(feature = "kafka")]
 pub mod group;
-pub mod heads;
 pub mod inbox;
 #[cfg(feature = "kafka")]
 pub mod inputs;
@@ -72,7 +67,6 @@ pub mod logreader;
 pub mod mailbox;
 #[cfg(feature = "kafka")]
 pub mod node;
-#[cfg(feature = "kafka")]
 pub mod outgoing;
 #[cfg(feature = "kafka")]
 pub mod outputs;
@@ -85,10 +79,18 @@ pub mod shard;
 pub mod trim;
 #[cfg(feature = "kafka")]
 pub mod trouble;
-#[cfg(feature = "kafka")]
 pub mod underway;
 #[cfg(feature = "kafka")]
 pub mod writer;
+
+// Every node shows the whole city: the journals followed, and the gate that events come in by.
+pub mod answers;
+pub mod heads;
+pub mod herald;
+#[cfg(feature = "kafka")]
+pub mod picture;
+pub mod route;
+pub mod track;
 
 pub use options::Options;
 pub use properties::Role;

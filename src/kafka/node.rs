@@ -31,8 +31,6 @@ use crate::runtime::Clock;
 const MAIL_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// A rebalance waits for a release at most so long.
 const RELEASED_WITHIN: Duration = Duration::from_secs(3);
-/// A fold that could not be made is tried again after so long.
-const AGAIN: Duration = Duration::from_millis(250);
 
 /// What a node is made of.
 pub struct NodeParts {
@@ -151,11 +149,8 @@ impl Node {
         // Anew at every start of a thread: no two of them ever write under one name.
         let chance = p.chance ^ (p.clock.now().0.unsigned_abs().rotate_left(17) + u64::from(shard));
         let name = OwnerName::new(&format!("{}/{shard}/{chance:016x}", p.name));
-        let work = move || {
-            if let Some(shard) = begin(parts, name, chance) {
-                shard.run();
-            }
-        };
+        let owner = Owner::new(name, p.shards, p.options.owner.clone(), chance);
+        let work = move || Shard::new(parts, owner).run();
         let thread = std::thread::Builder::new().name(format!("shard-{shard}")).spawn(work)?;
         Ok(Working { mailbox, thread })
     }
@@ -196,25 +191,5 @@ impl Members for Node {
 
     fn lost(&self, shards: &BTreeSet<u32>) {
         self.end(shards, Duration::ZERO);
-    }
-}
-
-/// The shard, once there is a fold to begin from; `None` when it was told to end before.
-fn begin(parts: Parts, name: OwnerName, chance: u64) -> Option<Shard> {
-    let mut waiting = Vec::new();
-    loop {
-        match parts.folds.fold(parts.shard) {
-            Ok((fold, known)) => {
-                let owner = Owner::new(name, fold, known, parts.options.owner.clone(), chance);
-                waiting.into_iter().for_each(|mail| parts.mailbox.say(mail));
-                return Some(Shard::new(parts, owner));
-            }
-            Err(error) => warn!(error, shard = parts.shard, "kafka.fold_unavailable: trying again"),
-        }
-        let mail = parts.mailbox.wait(AGAIN);
-        if mail.iter().any(|mail| matches!(mail, Mail::Stop)) {
-            return None;
-        }
-        waiting.extend(mail);
     }
 }

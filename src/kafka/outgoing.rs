@@ -170,12 +170,11 @@ fn door_of(event: &Event) -> Door {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Options;
     use super::*;
     use crate::journal::log::{Fold, Low};
 
     fn making(projections: bool) -> Making {
-        Making { clients: Arc::new(Clients::new(Options::default())), shards: 4, projections }
+        Making { clients: Arc::new(Clients::new(crate::kafka::Options::default())), shards: 4, projections }
     }
 
     fn document(key: &str, body: Option<&str>) -> Document {

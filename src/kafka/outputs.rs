@@ -24,12 +24,13 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::producer::{
+    BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
 use smol_str::{SmolStr, format_smolstr};
 use tracing::{error, warn};
 
 use super::client::Context;
-use super::clients::{NoClient, Producer};
 use super::heads::Head;
 use super::mailbox::{Mail, Mailbox};
 use super::outgoing::{Care, Making, Outgoing};
@@ -182,9 +183,8 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let trouble = Trouble::of(&error);
-        self.base.error(error, reason);
-        if trouble == Trouble::Fatal {
+        self.base.error(error.clone(), reason);
+        if Trouble::of(&error) == Trouble::Fatal {
             let _ = self.orders.send(Work::GaveUp(self.number));
         }
     }
@@ -212,10 +212,12 @@ fn name(outgoing: &Outgoing) -> SmolStr {
     format_smolstr!("{}/{}", outgoing.topic, outgoing.key)
 }
 
+type Producer = ThreadedProducer<Deliveries, NoCustomPartitioner>;
+
 struct Sending {
     making: Making,
     orders: Sender<Work>,
-    producer: Producer<Deliveries>,
+    producer: Producer,
     /// How many there were before it.
     number: u64,
     /// What failed, by when it is tried again.
@@ -235,9 +237,9 @@ impl Sending {
         orders: Sender<Work>,
         watch: Arc<dyn Watch>,
         ends: Arc<AtomicBool>,
-    ) -> Result<Self, NoClient> {
-        let context = Deliveries { base: making.clients.context(), number: 0, orders: orders.clone() };
-        let producer = making.clients.outputs(context)?;
+    ) -> Result<Self, KafkaError> {
+        let producer =
+            making.clients.outputs(Deliveries { base: making.clients.context(), number: 0, orders: orders.clone() })?;
         Ok(Self {
             making,
             orders,
@@ -370,8 +372,8 @@ impl Sending {
         if number != self.number {
             return;
         }
-        let context =
-            Deliveries { base: self.making.clients.context(), number: number + 1, orders: self.orders.clone() };
+        let base = self.making.clients.context();
+        let context = Deliveries { base, number: number + 1, orders: self.orders.clone() };
         let fresh = match self.making.clients.outputs(context) {
             Ok(fresh) => fresh,
             Err(error) => {

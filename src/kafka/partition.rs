@@ -28,12 +28,8 @@ pub fn murmur2(key: &[u8]) -> u32 {
     // The length of a key fits: Kafka's own is an i32.
     #[expect(clippy::cast_possible_truncation, reason = "as Java does it")]
     let start = SEED ^ key.len() as u32;
-    let mut words = key.chunks_exact(4);
-    let mut hash = words.by_ref().fold(start, |hash, word| {
-        let word = u32::from_le_bytes(word.try_into().expect("four bytes"));
-        hash.wrapping_mul(M) ^ mix(word)
-    });
-    let rest = words.remainder();
+    let (words, rest) = key.as_chunks();
+    let mut hash = words.iter().fold(start, |hash, word| hash.wrapping_mul(M) ^ mix(u32::from_le_bytes(*word)));
     if !rest.is_empty() {
         let rest = rest.iter().rev().fold(0, |rest, byte| rest << 8 | u32::from(*byte));
         hash = (hash ^ rest).wrapping_mul(M);

@@ -20,7 +20,7 @@ use rdkafka::message::Message as _;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
-use super::clients::{Clients, NoClient, Reader};
+use super::clients::{Clients, Reader};
 use super::inbox::{Content, Door, Message};
 use super::inputs::{is_passing, offset, raw};
 use super::mailbox::{Generation, Mail, Mailbox};
@@ -127,14 +127,14 @@ impl Work {
             if let Some(mut open) = self.open.take() {
                 match self.round(&mut open) {
                     Ok(()) => self.open = Some(open),
-                    Err(error) => self.give_up(open.generation, &error.into()),
+                    Err(error) => self.give_up(open.generation, &error),
                 }
             }
         }
     }
 
     fn begin(&mut self, generation: Generation, from: u64, goal: u64) {
-        let assign = || -> Result<Reader, NoClient> {
+        let assign = || -> Result<Reader, KafkaError> {
             let consumer = self.clients.reader()?;
             let mut list = TopicPartitionList::new();
             let partition = i32::try_from(self.reading.shard).unwrap_or(i32::MAX);
@@ -153,7 +153,7 @@ impl Work {
     }
 
     /// Without a scout everything comes in its turn: later, but it comes.
-    fn give_up(&mut self, generation: Generation, error: &NoClient) {
+    fn give_up(&mut self, generation: Generation, error: &KafkaError) {
         warn!(%error, shard = self.reading.shard, "kafka.scout_failed: the bottom line comes in its turn");
         self.open = None;
         self.next.store(u64::MAX, Ordering::Release);

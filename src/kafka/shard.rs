@@ -36,7 +36,9 @@ use super::trouble::Seldom;
 use super::underway::{Bounds, TooLarge, Underway};
 use super::writer::Writer;
 use crate::engine::{Answer, Effect, Outage};
-use crate::journal::log::{Action, Fold, Malformed, Owner, OwnerOptions, Phase, Record, RecordBody, Stand, Token};
+use crate::journal::log::{
+    Action, Alarm, Fold, Malformed, Owner, OwnerOptions, Phase, Record, RecordBody, Stand, Token,
+};
 use crate::journal::{Consumed, Refused, Step, Taken};
 use crate::model::{Body, CommandArea, Millis, Timestamp};
 use crate::runtime::Clock;
@@ -168,11 +170,14 @@ pub struct Parts {
 
 /// Where folds come from.
 pub trait Folds: Send + Sync {
-    /// A fold of this shard's journal to go on reading from, and what is known to have been accepted.
+    /// A fold of this shard's journal to go on reading from, or why the log gives none.
     ///
     /// # Errors
     /// When the brokers cannot be asked.
-    fn fold(&self, shard: u32) -> Result<(Fold, Stand), String>;
+    fn fold(&self, shard: u32) -> Result<Result<Fold, Alarm>, String>;
+
+    /// The last step that is known, from outside the journal, to have been accepted.
+    fn known(&self, shard: u32) -> u64;
 }
 
 /// A shard.
@@ -244,7 +249,7 @@ struct Batch {
 }
 
 impl Shard {
-    /// A shard that owns nothing yet. `owner` is made of a fold by [`Folds`].
+    /// A shard that owns nothing yet. `owner` is new.
     #[must_use]
     pub fn new(parts: Parts, owner: Owner) -> Self {
         let (clients, mailbox, shard) = (Arc::clone(&parts.clients), Arc::clone(&parts.mailbox), parts.shard);
@@ -325,7 +330,6 @@ impl Shard {
             Mail::Stop => {
                 self.stopping = true;
                 self.owner.revoke();
-                self.ended = matches!(self.owner.phase(), Phase::Following);
             }
             Mail::Free => {
                 if !self.stopping && !self.owner.is_assigned() {
@@ -474,10 +478,11 @@ impl Shard {
     }
 
     fn restore(&mut self) {
+        self.owner.knows(self.parts.folds.known(self.parts.shard));
         let made = self.parts.folds.fold(self.parts.shard);
         self.restoring = made.is_err();
         match made {
-            Ok((fold, _)) => self.owner.restored(fold),
+            Ok(fold) => self.owner.restored(fold),
             Err(error) => {
                 if self.unreadable.now().is_some() {
                     warn!(shard = self.parts.shard, error, "kafka.restore_failed: trying again");
@@ -577,7 +582,7 @@ impl Shard {
     }
 
     /// Whether the end has been reached.
-    fn slice(&mut self, slice: &mut Slice) -> Result<bool, super::clients::NoClient> {
+    fn slice(&mut self, slice: &mut Slice) -> Result<bool, rdkafka::error::KafkaError> {
         let (first, end) = match slice.bounds {
             Some(bounds) => bounds,
             None => *slice.bounds.insert(self.reader.bounds()?),
@@ -589,12 +594,12 @@ impl Shard {
         for stored in self.reader.read(slice.next, end)? {
             slice.next = stored.offset + 1;
             match Record::decode(&stored.bytes) {
-                Ok(record) => self.owner.read(stored.offset, stored.appended, &record),
+                Ok(record) => self.owner.read(slice.ticket, stored.offset, stored.appended, &record),
                 Err(why) => {
                     if matches!(why, Malformed::Foreign(_)) {
                         warn!(shard = self.parts.shard, offset = stored.offset, %why, "kafka.journal_foreign");
                     }
-                    self.owner.malformed(stored.offset, why);
+                    self.owner.malformed(slice.ticket, stored.offset, why);
                 }
             }
         }

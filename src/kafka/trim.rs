@@ -15,13 +15,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::admin::AdminOptions;
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 use tracing::{info, warn};
 
-use super::client::wait;
-use super::clients::{Clients, NoClient};
+use super::clients::Clients;
 use super::logreader::LogReader;
 use super::shard::Watch;
+use super::trouble::Trouble;
 use crate::journal::log::Record;
 use crate::model::{Millis, Timestamp};
 use crate::runtime::Clock;
@@ -138,13 +139,13 @@ impl Work {
             Ok(None) => {}
             Err(error) => {
                 warn!(%error, shard, "kafka.trim_failed: trying again at the next round");
-                self.watch.trim_failed(shard, error.trouble().as_str());
+                self.watch.trim_failed(shard, Trouble::of(&error).as_str());
             }
         }
     }
 
     /// Where the journal began and where it begins now, if anything was deleted.
-    fn try_trim(&self, shard: u32, mark: u64) -> Result<Option<(u64, u64)>, NoClient> {
+    fn try_trim(&self, shard: u32, mark: u64) -> Result<Option<(u64, u64)>, KafkaError> {
         let mut reader = LogReader::new(Arc::clone(&self.clients), shard);
         let (first, end) = reader.bounds()?;
         let since = Timestamp(self.clock.now().0.saturating_sub_unsigned(self.keep.0));
@@ -161,13 +162,13 @@ impl Work {
     }
 
     /// Deletes what lies below an offset.
-    fn delete(&self, shard: u32, to: u64) -> Result<(), NoClient> {
+    fn delete(&self, shard: u32, to: u64) -> Result<(), KafkaError> {
         let mut below = TopicPartitionList::new();
         let partition = i32::try_from(shard).unwrap_or(i32::MAX);
         let to = Offset::Offset(i64::try_from(to).unwrap_or(i64::MAX));
         below.add_partition_offset(&self.clients.topic("journal"), partition, to)?;
         let options = AdminOptions::new().request_timeout(Some(WITHIN)).operation_timeout(Some(WITHIN));
-        let done = wait(self.clients.admin()?.delete_records(&below, &options))?;
-        Ok(done.elements().first().map_or(Ok(()), |element| element.error())?)
+        let done = self.clients.wait(self.clients.admin()?.delete_records(&below, &options))?;
+        done.elements().first().map_or(Ok(()), |element| element.error())
     }
 }

@@ -8,8 +8,6 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use super::clients::NoClient;
-
 /// What an error means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Trouble {
@@ -105,17 +103,6 @@ impl Trouble {
             Self::Refused => "refused",
             Self::Fatal => "fatal",
             Self::Purged => "purged",
-        }
-    }
-}
-
-impl NoClient {
-    /// What it means.
-    #[must_use]
-    pub fn trouble(&self) -> Trouble {
-        match self {
-            Self::Options(_) => Trouble::Refused,
-            Self::Kafka(error) => Trouble::of(error),
         }
     }
 }

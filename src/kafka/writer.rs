@@ -18,11 +18,13 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message as _};
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, PurgeConfig};
+use rdkafka::producer::{
+    BaseRecord, NoCustomPartitioner, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
+};
 use tracing::{error, warn};
 
 use super::client::Context;
-use super::clients::{Clients, NoClient, Producer};
+use super::clients::Clients;
 use super::mailbox::{Mail, Mailbox};
 use super::trouble::{Backoff, Trouble};
 use crate::journal::log::Token;
@@ -56,9 +58,8 @@ impl ClientContext for Reports {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let trouble = Trouble::of(&error);
-        self.base.error(error, reason);
-        if trouble == Trouble::Fatal {
+        self.base.error(error.clone(), reason);
+        if Trouble::of(&error) == Trouble::Fatal {
             self.mailbox.say(Mail::Disturbed("the journal's producer gave up"));
         }
     }
@@ -95,7 +96,7 @@ pub struct Writer {
     mailbox: Arc<Mailbox>,
     shard: u32,
     topic: String,
-    producer: Option<Producer<Reports>>,
+    producer: Option<ThreadedProducer<Reports, NoCustomPartitioner>>,
     /// Appends that wait, because others failed.
     waiting: VecDeque<(Token, Vec<u8>)>,
     not_before: Option<Instant>,
@@ -139,7 +140,7 @@ impl Writer {
         self.not_before = None;
         while let Some((token, bytes)) = self.waiting.pop_front() {
             if let Err(error) = self.send(token, &bytes) {
-                let trouble = error.trouble();
+                let trouble = Trouble::of(&error);
                 if trouble == Trouble::TooLarge {
                     self.mailbox.say(Mail::TooLarge(token, bytes.len()));
                 } else {
@@ -154,7 +155,7 @@ impl Writer {
         }
     }
 
-    fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), NoClient> {
+    fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), KafkaError> {
         let producer = match self.producer.take() {
             Some(producer) => producer,
             None => {
@@ -167,7 +168,7 @@ impl Writer {
         let partition = i32::try_from(self.shard).unwrap_or(i32::MAX);
         let record: BaseRecord<'_, (), [u8], Box<Token>> =
             BaseRecord::with_opaque_to(&self.topic, Box::new(token)).partition(partition).payload(bytes);
-        producer.send(record).map_err(|(error, _)| error.into())
+        producer.send(record).map_err(|(error, _)| error)
     }
 
     /// This one landed: nothing needs to wait any more.

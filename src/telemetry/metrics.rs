@@ -72,6 +72,18 @@ pub struct Metrics {
     pub journal_trimmed: IntCounter,
     /// The first offset of the journal of each shard that is ours, since it was trimmed last.
     pub journal_first: IntGaugeVec,
+    /// Records of journals that count for nothing, by reason; every node sees all of them.
+    pub journal_void: IntCounterVec,
+    /// How old the picture is that this node's readers see.
+    pub picture_age: Gauge,
+    /// Records of a shard's journal that this node has not read yet.
+    pub follower_lag: IntGaugeVec,
+    /// How much of a restore is done, from 0 to 1.
+    pub restore_progress: GaugeVec,
+    /// Times a journal had to be read anew, and a reader was replaced, by reason.
+    pub follower_events: IntCounterVec,
+    /// What became of events at the gate to the brokers, as far as somebody waited.
+    pub gate: IntCounterVec,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -149,6 +161,20 @@ impl Metrics {
             kafka_failures: r.counters("muster_kafka_failures_total", "Failures at the brokers", &["what", "why"]),
             journal_trimmed: r.counter("muster_journal_trimmed_records_total", "Records deleted from the journal"),
             journal_first: r.gauges("muster_journal_first_offset", "First offset since the last trim", &["shard"]),
+            journal_void: r.counters("muster_journal_void_total", "Records that count for nothing", &["why"]),
+            picture_age: r.float("muster_picture_age_seconds", "Age of what readers of this node see"),
+            follower_lag: r.gauges("muster_follower_lag", "Journal records not read yet", &["shard"]),
+            restore_progress: r.floats("muster_restore_progress", "Share of a restore that is done", &["shard"]),
+            follower_events: r.counters(
+                "muster_follower_events_total",
+                "Journals read anew and readers replaced, by reason",
+                &["event"],
+            ),
+            gate: r.counters(
+                "muster_gate_total",
+                "Events at the gate to the brokers: decided, kept, refused, busy, away",
+                &["outcome"],
+            ),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

@@ -2,22 +2,22 @@
 //! its running engine, a standby holds nothing else, and a restore makes it from the log.
 //!
 //! Each document is held with the offset of its newest version, so that the low-water mark is known at any time and the
-//! documents that hold it down can be swept. A mark also says where the rule stood; that is remembered at every
-//! sixteenth record, and the mark is the highest of these places at or below what is needed.
+//! documents that hold it down can be swept. A mark also says where the rule stood; that is remembered at every fourth
+//! record, and the mark is the highest of these places at or below what is needed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::record::{Low, Record, RecordBody};
+use super::record::{Low, OwnerName, Record, RecordBody};
 use super::rule::{Stand, Verdict};
 use crate::engine::Document;
 use crate::journal::Step;
 use crate::model::Timestamp;
 
 /// The rule's stand is remembered at every so many records.
-const PLACES_EVERY: u64 = 16;
+const PLACES_EVERY: u64 = 4;
 
 /// Why a record cannot be folded in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +37,16 @@ pub enum Missing {
         offset: u64,
         /// Its epoch.
         epoch: u64,
+    },
+    /// A record speaks of more than there is before it: whoever wrote it had read records that are not there now.
+    #[error("record {offset} knows of step {told}, but only {step} stand before it: records are lost")]
+    Lost {
+        /// Where it stands.
+        offset: u64,
+        /// What it says was emitted.
+        told: u64,
+        /// The last step that stands.
+        step: u64,
     },
     /// The log belongs to another arrangement of shards.
     #[error(
@@ -58,9 +68,11 @@ pub struct Fold {
     began: u64,
     /// The offset of the next record.
     next: u64,
+    /// The last record that was read, and where: what stands there now can be held against it.
+    last: Option<(u64, Seen)>,
     stand: Stand,
-    /// The mark of the newest accepted record.
-    low: u64,
+    /// The highest mark that an accepted record carries, of those that were read.
+    carried: Option<Low>,
     documents: BTreeMap<SmolStr, Held>,
     /// The same by age.
     by_age: BTreeSet<(u64, SmolStr)>,
@@ -83,6 +95,25 @@ struct Held {
     body: Arc<str>,
 }
 
+/// What tells a record from any other at its offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    appended: Timestamp,
+    epoch: u64,
+    owner: OwnerName,
+    step: Option<u64>,
+}
+
+impl Seen {
+    fn of(appended: Timestamp, record: &Record) -> Self {
+        let step = match &record.body {
+            RecordBody::Step(step) => Some(step.number),
+            _ => None,
+        };
+        Self { appended, epoch: record.epoch, owner: record.owner.clone(), step }
+    }
+}
+
 impl Fold {
     /// A fold that begins to read at a mark.
     #[must_use]
@@ -91,8 +122,9 @@ impl Fold {
             shards,
             began: low.offset,
             next: low.offset,
+            last: None,
             stand: low.stand.clone(),
-            low: low.offset,
+            carried: None,
             documents: BTreeMap::new(),
             by_age: BTreeSet::new(),
             bytes: 0,
@@ -126,12 +158,24 @@ impl Fold {
             return Err(Missing::Unclaimed { offset, epoch: record.epoch });
         }
         if verdict == Verdict::Accepted {
+            // Whoever wrote it had read no farther than to here, so it cannot know more than we do.
+            let step = self.stand.step;
+            if record.emitted > step || record.low.offset > offset {
+                return Err(Missing::Lost { offset, told: record.emitted.max(record.low.stand.step), step });
+            }
             self.stand.apply(record);
             self.apply(offset, record);
             self.alive = self.alive.max(appended);
         }
+        self.last = Some((offset, Seen::of(appended, record)));
         self.next += 1;
         Ok(verdict)
+    }
+
+    /// Whether this is what we read there, as far as we remember: only the last record is remembered.
+    #[must_use]
+    pub fn agrees(&self, offset: u64, appended: Timestamp, record: &Record) -> bool {
+        self.last.as_ref().is_none_or(|(last, seen)| *last != offset || *seen == Seen::of(appended, record))
     }
 
     /// Passes over something that is no record.
@@ -155,12 +199,12 @@ impl Fold {
     }
 
     fn apply(&mut self, offset: u64, record: &Record) {
-        self.low = self.low.max(record.low.offset);
         match record.body {
             RecordBody::Acceptance { .. } => self.loss_accepted = true,
             RecordBody::Step(_) => self.loss_accepted = false,
             RecordBody::Claim | RecordBody::Release => {}
         }
+        self.carry(record);
         for document in &record.swept {
             self.put(offset, document);
         }
@@ -168,7 +212,8 @@ impl Fold {
             for document in &step.documents {
                 self.put(offset, document);
             }
-            if !step.positions.is_empty() {
+            // A step that took nothing says nothing of positions; any other says all of them, read ahead or not.
+            if !step.positions.is_empty() || !step.consumed.ahead.is_empty() {
                 self.positions.clone_from(&step.positions);
                 self.ahead.clone_from(&step.consumed.ahead);
                 self.carrier = Some(offset);
@@ -176,6 +221,16 @@ impl Fold {
             self.unemitted.push_back((offset, Arc::clone(step)));
         }
         self.emitted(record.emitted);
+    }
+
+    /// What a restore may begin at. Marks of several owners do not rise strictly, for each remembers other places; any
+    /// that was accepted is as good as another. An acceptance draws a line: what was said before it may be of a log
+    /// that is no more.
+    fn carry(&mut self, record: &Record) {
+        let line = matches!(record.body, RecordBody::Acceptance { .. });
+        if line || self.carried.as_ref().is_none_or(|carried| carried.offset < record.low.offset) {
+            self.carried = Some(record.low.clone());
+        }
     }
 
     fn put(&mut self, offset: u64, document: &Document) {
@@ -220,10 +275,24 @@ impl Fold {
         place.or(self.places.front()).cloned().expect("the first place is never given up without another")
     }
 
-    /// Whether reading began at or below the mark of the newest accepted record: else something is missing.
+    /// The highest mark that an accepted record carries: below it the log may be trimmed, for a restore finds it, and it is
+    /// what a hint should say.
+    #[must_use]
+    pub fn carried(&self) -> Option<&Low> {
+        self.carried.as_ref()
+    }
+
+    /// Whether reading began at or below a mark that an accepted record carries, or where every log begins: else something
+    /// may be missing. Where no record was accepted since, nobody has said that nothing is needed from before.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.began <= self.low
+        self.began == 0 || self.carried.as_ref().is_some_and(|carried| self.began <= carried.offset)
+    }
+
+    /// The offset of the last record that was read; from there on what stands can be held against what was read.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        self.last.as_ref().map(|(offset, _)| *offset)
     }
 
     /// The oldest documents that are not in `held_back`, for being written anew: at most `bytes_max` bytes, and only what

@@ -55,9 +55,11 @@
 mod fold;
 mod owner;
 mod record;
+mod restore;
 mod rule;
 
 pub use fold::{Fold, Missing};
-pub use owner::{Action, Alarm, Owner, OwnerOptions, Phase, Token, Why};
+pub use owner::{Action, Alarm, Owner, OwnerOptions, Phase, SILENCE_DOUBLINGS_MAX, SKEW_DOUBLINGS_MAX, Token, Why};
 pub use record::{Low, Malformed, OwnerName, RECORD_VERSION, Record, RecordBody};
+pub use restore::{Restore, Want};
 pub use rule::{Stand, Verdict, Void};

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::fold::{Fold, Missing};
-use super::record::{Malformed, OwnerName, Record, RecordBody};
-use super::rule::{Stand, Verdict};
+use super::record::{Low, Malformed, OwnerName, Record, RecordBody};
+use super::rule::Verdict;
 use crate::journal::Step;
 use crate::model::{Millis, Timestamp};
 
@@ -31,17 +31,31 @@ pub struct OwnerOptions {
     pub sweep_age: u64,
     /// An owner whose clock is farther than this from the log's does not go on.
     pub skew_max: Millis,
-    /// The first rest after a claim was lost; it doubles with every further loss.
+    /// The first rest after a setback; it doubles with every further one until a step is accepted.
     pub rest_min: Millis,
     /// No rest is longer.
     pub rest_max: Millis,
-    /// An owner that has written within this time is alive: who lost to it does not claim again unless it is assigned anew.
+    /// An owner of whom nothing was read for so long may be overruled by one who lost to it; doubles with every setback,
+    /// up to [`SILENCE_DOUBLINGS_MAX`] times.
     pub alive_within: Millis,
-    /// How often a resting or held owner looks at the log.
+    /// How often whoever does not own looks at the log.
     pub look_every: Millis,
-    /// A log that stays shorter than what was accepted for so long has lost records.
-    pub short_within: Millis,
+    /// How often an owner with nothing under way looks whether it has lost the shard.
+    pub idle_look_every: Millis,
+    /// A log that seems shorter than what was accepted in so many looks, one after the other, has lost records.
+    pub short_looks: u32,
+    /// A reading that has brought nothing for so long is begun anew.
+    pub read_within: Millis,
+    /// An append of which nothing was reported for so long has failed: nobody knows whether it is in the log.
+    pub report_within: Millis,
 }
+
+/// How often the silence is doubled after which a living owner is overruled: two that both believe the shard to be theirs,
+/// with nothing to do, write one claim in ten minutes at most.
+pub const SILENCE_DOUBLINGS_MAX: u32 = 6;
+
+/// How often the longest rest is doubled after which an owner whose clock was wrong claims anew, to measure it again.
+pub const SKEW_DOUBLINGS_MAX: u32 = 3;
 
 impl Default for OwnerOptions {
     fn default() -> Self {
@@ -50,10 +64,13 @@ impl Default for OwnerOptions {
             sweep_age: 1_024,
             skew_max: Millis(1_000),
             rest_min: Millis(250),
-            rest_max: Millis(10_000),
+            rest_max: Millis(5_000),
             alive_within: Millis(10_000),
             look_every: Millis(250),
-            short_within: Millis(5_000),
+            idle_look_every: Millis(2_000),
+            short_looks: 20,
+            read_within: Millis(3_000),
+            report_within: Millis(30_000),
         }
     }
 }
@@ -61,9 +78,10 @@ impl Default for OwnerOptions {
 /// What whoever drives the owner shall do next.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Ask where the log begins and ends, read it from here to that end, hand over each record, then call `reached`.
+    /// Ask where the log begins and ends, read it from here (or from where it begins, if that is later) to that end, hand
+    /// over each record, then call `reached`. It ends any reading before it.
     Read {
-        /// Which reading; `reached` names it.
+        /// Which reading.
         ticket: Token,
         /// The first offset to be read.
         from: u64,
@@ -75,7 +93,8 @@ pub enum Action {
         /// What to write.
         record: Arc<Record>,
     },
-    /// The shard is ours: make the running state from the fold, put the inputs to its positions, go on.
+    /// The shard is ours: make the running state from the fold, put the inputs to its positions, let the effects of all
+    /// unemitted steps leave, go on.
     Begin,
     /// This step is accepted by everybody: its answers may be told and its effects may leave.
     Accepted(Arc<Step>),
@@ -85,7 +104,7 @@ pub enum Action {
     Hold(Alarm),
     /// Make a new fold from the log as it now is, and hand it in by `restored`.
     Restore,
-    /// We write no more; whoever comes next need not wait.
+    /// We write no more; whoever comes next need not wait. The answer to a revocation.
     Released,
 }
 
@@ -100,6 +119,8 @@ pub enum Why {
     Disturbed,
     /// Another owner has claimed the shard.
     Lost,
+    /// The log itself is wrong.
+    Alarm,
 }
 
 impl Why {
@@ -111,6 +132,7 @@ impl Why {
             Self::NotNext => "not-next",
             Self::Disturbed => "disturbed",
             Self::Lost => "lost",
+            Self::Alarm => "alarm",
         }
     }
 }
@@ -128,13 +150,21 @@ pub enum Alarm {
         /// The last step that was known before.
         known: u64,
     },
+    /// Another record stands where we had read one: the log was cut back and has grown again.
+    #[error("record {offset} is another one than was read there, up to step {known}: records are lost")]
+    Replaced {
+        /// Where it stands.
+        offset: u64,
+        /// The last step that was known before.
+        known: u64,
+    },
     /// The log begins above what is needed.
-    #[error("the journal begins at offset {first}, but {needed} is needed: it was trimmed by somebody else")]
+    #[error(
+        "the journal begins at offset {first}, and nothing in it says that no more is needed: somebody else trimmed it"
+    )]
     Trimmed {
         /// Where it begins.
         first: u64,
-        /// What is needed.
-        needed: u64,
     },
     /// What was read cannot be folded in.
     #[error(transparent)]
@@ -161,7 +191,7 @@ pub enum Alarm {
 /// Where an owner is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// The shard is somebody else's.
+    /// The shard is somebody else's; the log is read along.
     Following,
     /// Reads to the end, then claims.
     CatchingUp,
@@ -183,14 +213,16 @@ pub enum Phase {
         /// The release, once it is under way.
         token: Option<Token>,
     },
-    /// Lost to another owner that is alive; looks at the log now and then.
+    /// After a setback; looks at the log now and then.
     Resting {
-        /// It does not claim before.
-        until: Timestamp,
+        /// Since when.
+        since: Timestamp,
+        /// It does not claim for so long.
+        span: Millis,
     },
     /// Nothing is done until a person accepts the loss, or the cause is gone.
     Held(Alarm),
-    /// Waits for a new fold.
+    /// Waits for a fold made anew.
     Restoring,
 }
 
@@ -201,44 +233,80 @@ pub struct Owner {
     options: OwnerOptions,
     fold: Fold,
     phase: Phase,
+    now: Timestamp,
     /// The group says that the shard is ours.
     assigned: bool,
-    /// What is known to have been accepted once, from a hint outside the log: a log that ends before it has lost records.
-    known: Stand,
+    /// It has said that it is not, and waits to hear that we write no more.
+    revoked: bool,
+    /// It has said that it is since we last owned it: then a living owner is overruled.
+    fresh: bool,
+    /// The last step that is known from outside the log to have been accepted: a log that ends before it has lost records.
+    known: u64,
     /// The highest epoch that we have ever put in a claim.
     claimed: u64,
     pending: VecDeque<(Token, Arc<Step>, Arc<Record>)>,
+    /// When something was last reported of an append, or the first of those under way was sent.
+    answered: Timestamp,
     token: Token,
-    losses: u32,
+    /// What went wrong since a step was last accepted.
+    setbacks: u32,
     chance: u64,
-    /// The reading under way; the end of any other says nothing.
-    reading: Option<Token>,
+    /// The reading under way; what any other brings says nothing.
+    reading: Option<Reading>,
     looked: Timestamp,
-    /// Since when the log has seemed too short.
-    short: Option<Timestamp>,
+    /// When a reading last brought something that was accepted.
+    news: Timestamp,
+    /// In so many looks, one after the other, the log has seemed too short.
+    short: u32,
+    /// While held: an acceptance is looked for from here on.
+    sought: u64,
+    /// While held: what we read last stands where it stood.
+    stands: bool,
+    /// A restore is under way.
+    restoring: bool,
+    /// While held: because the log cannot be restored from, which is tried again and again.
+    unrestorable: bool,
     actions: VecDeque<Action>,
 }
 
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    ticket: Token,
+    asked: Timestamp,
+    /// When it last brought something.
+    heard: Timestamp,
+}
+
 impl Owner {
-    /// An owner of this name, which no other start may ever have. `chance` is anything that differs between starts.
+    /// An owner of this name, which no other start may ever have; of one of so many shards. The first thing it wants is a
+    /// restore. `chance` is anything that differs between starts.
     #[must_use]
-    pub fn new(name: OwnerName, fold: Fold, known: Stand, options: OwnerOptions, chance: u64) -> Self {
+    pub fn new(name: OwnerName, shards: u32, options: OwnerOptions, chance: u64) -> Self {
         Self {
             name,
             options,
-            fold,
-            phase: Phase::Following,
+            fold: Fold::from(Low::default(), shards),
+            phase: Phase::Restoring,
+            now: Timestamp(0),
             assigned: false,
-            known,
+            revoked: false,
+            fresh: false,
+            known: 0,
             claimed: 0,
             pending: VecDeque::new(),
+            answered: Timestamp(0),
             token: 0,
-            losses: 0,
+            setbacks: 0,
             chance: chance | 1,
             reading: None,
             looked: Timestamp(0),
-            short: None,
-            actions: VecDeque::new(),
+            news: Timestamp(0),
+            short: 0,
+            sought: 0,
+            stands: false,
+            restoring: true,
+            unrestorable: false,
+            actions: VecDeque::from([Action::Restore]),
         }
     }
 
@@ -247,58 +315,67 @@ impl Owner {
     /// The group says that the shard is ours, now or anew.
     pub fn assign(&mut self) {
         self.assigned = true;
+        self.fresh = true;
         match self.phase {
-            Phase::Following | Phase::Resting { .. } => self.catch_up(),
+            Phase::Following => self.come_back(),
+            // The revocation is overtaken.
+            Phase::Claiming { .. } => self.let_go(),
             _ => {}
         }
     }
 
-    /// The group, or our own end, says that the shard is no longer ours.
+    /// The group, or our own end, says that the shard is no longer ours. [`Action::Released`] answers.
     pub fn revoke(&mut self) {
         self.assigned = false;
+        self.fresh = false;
+        self.revoked = true;
         match self.phase {
             Phase::Owning => {
                 self.phase = Phase::Releasing { token: None };
                 self.release_when_empty();
             }
-            // A claim under way may still stand: the next owner's higher epoch overrules it.
-            Phase::CatchingUp | Phase::Claiming { .. } | Phase::Resting { .. } => {
-                self.phase = Phase::Following;
-                self.actions.push_back(Action::Released);
-            }
-            Phase::Held(_) | Phase::Restoring => self.actions.push_back(Action::Released),
-            Phase::Following | Phase::Releasing { .. } => {}
+            // A claim under way may yet stand: then it must be released, or whoever comes next takes us for alive.
+            Phase::Claiming { .. } | Phase::Releasing { .. } => {}
+            Phase::CatchingUp | Phase::Resting { .. } => self.follow(),
+            Phase::Following | Phase::Held(_) | Phase::Restoring => self.let_go(),
         }
     }
 
+    /// A step that was accepted, as is known from outside the log: its effects were seen, or a hint names it. A log that
+    /// ends before it has lost records.
+    pub fn knows(&mut self, step: u64) {
+        self.known = self.known.max(step);
+    }
+
     /// The next record of the log, and when it was appended.
-    pub fn read(&mut self, offset: u64, appended: Timestamp, record: &Record) {
+    pub fn read(&mut self, ticket: Token, offset: u64, appended: Timestamp, record: &Record) {
+        if !self.listens(ticket) {
+            return;
+        }
+        let agrees = self.fold.agrees(offset, appended, record);
         if let Phase::Held(_) = self.phase {
-            if matches!(record.body, RecordBody::Acceptance { .. }) {
-                self.phase = Phase::Restoring;
-                self.actions.push_back(Action::Restore);
+            self.stands |= self.fold.last() == Some(offset) && agrees;
+            self.look_for_acceptance(record);
+        } else if !agrees {
+            self.hold(Alarm::Replaced { offset, known: self.highest_known() });
+        } else if offset >= self.fold.next() {
+            match self.fold.read(offset, appended, record) {
+                Ok(verdict) => self.noted(verdict),
+                Err(missing) => self.misses(missing),
             }
-            return;
-        }
-        // What we accepted ourselves comes round again; what stands above the next offset is judged by `reached`.
-        if offset < self.fold.next() || !self.reads() {
-            return;
-        }
-        if let Err(missing) = self.fold.read(offset, appended, record) {
-            self.hold(Alarm::Missing(missing));
         }
     }
 
     /// The next thing of the log, which is no record we can read.
-    pub fn malformed(&mut self, offset: u64, why: Malformed) {
-        if offset < self.fold.next() || !self.reads() {
+    pub fn malformed(&mut self, ticket: Token, offset: u64, why: Malformed) {
+        if !self.listens(ticket) || offset < self.fold.next() || matches!(self.phase, Phase::Held(_)) {
             return;
         }
         match why {
             Malformed::Newer(_) => self.hold(Alarm::Newer(why)),
             Malformed::Foreign(_) => {
                 if let Err(missing) = self.fold.skip(offset) {
-                    self.hold(Alarm::Missing(missing));
+                    self.misses(missing);
                 }
             }
         }
@@ -306,52 +383,41 @@ impl Owner {
 
     /// This reading came to `end`, which was the end of the log when it was asked; the log begins at `first`.
     pub fn reached(&mut self, ticket: Token, first: u64, end: u64, now: Timestamp) {
-        if self.reading != Some(ticket) {
+        let Some(reading) = self.reading.take_if(|reading| reading.ticket == ticket) else { return };
+        self.now = now;
+        self.looked = now;
+        if let Phase::Held(_) = self.phase {
+            self.looked_while_held(end);
             return;
         }
-        self.reading = None;
-        self.looked = now;
         let next = self.fold.next();
         let needed = match self.phase {
-            Phase::CatchingUp | Phase::Resting { .. } => next,
             Phase::Claiming { landed: Some((offset, _)), .. } => next.max(offset + 1),
-            _ => return,
+            _ => next,
         };
-        match self.phase {
-            _ if first > next => self.hold(Alarm::Trimmed { first, needed: next }),
-            _ if end < needed => self.seems_short(end, now),
-            _ if end > next => self.read_on(),
-            Phase::CatchingUp if !self.fold.is_complete() => {
-                self.hold(Alarm::Trimmed { first, needed: self.fold.low().offset });
-            }
-            Phase::CatchingUp if self.fold.stand().step < self.known.step => self.shrunk(end),
-            Phase::CatchingUp => self.claim(now),
-            Phase::Claiming { landed: Some((_, appended)), epoch, sent, .. } => {
-                self.claimed(epoch, sent, appended, now)
-            }
-            Phase::Resting { until } => self.rested(until, now),
-            _ => {}
-        }
-        if end >= needed {
-            self.short = None;
+        if first > next {
+            self.restore();
+        } else if end < needed {
+            self.seems_short(end);
+        } else if end > next {
+            self.read_on();
+        } else if self.fold.stand().step < self.known {
+            self.seems_short(end);
+        } else {
+            self.short = 0;
+            self.at_the_end(reading.asked, first);
         }
     }
 
     /// What became of an append: the offset at which it landed and the log's time there, or nobody knows.
     pub fn reported(&mut self, token: Token, landed: Option<(u64, Timestamp)>) {
-        match (&mut self.phase, landed) {
-            (Phase::Claiming { token: mine, landed: place, .. }, _) if *mine == token => match landed {
-                Some(_) => {
-                    *place = landed;
-                    self.read_on();
-                }
-                None => self.catch_up(),
-            },
+        self.answered = self.now;
+        match (&self.phase, landed) {
+            (Phase::Claiming { token: mine, .. }, None) if *mine == token => self.set_back(),
+            (Phase::Claiming { token: mine, .. }, Some(place)) if *mine == token => self.claim_landed(place),
             (Phase::Releasing { token: Some(mine) }, _) if *mine == token => self.released(),
             (Phase::Owning | Phase::Releasing { .. }, Some((offset, appended))) => self.landed(token, offset, appended),
-            (Phase::Owning | Phase::Releasing { .. }, None) if self.pending.iter().any(|(t, ..)| *t == token) => {
-                self.recover(Why::Unknown);
-            }
+            (Phase::Owning | Phase::Releasing { .. }, None) if self.is_pending(token) => self.recover(Why::Unknown),
             // Of an epoch that is over: what counts of it is read in the log.
             _ => {}
         }
@@ -359,8 +425,10 @@ impl Owner {
 
     /// Whoever drives saw something after which nothing is sure: another leader, a producer that gave up.
     pub fn disturbed(&mut self) {
-        if matches!(self.phase, Phase::Owning | Phase::Releasing { .. } | Phase::Claiming { .. }) {
-            self.recover(Why::Disturbed);
+        match self.phase {
+            Phase::Owning | Phase::Releasing { .. } => self.recover(Why::Disturbed),
+            Phase::Claiming { .. } => self.set_back(),
+            _ => {}
         }
     }
 
@@ -379,39 +447,65 @@ impl Owner {
         }
     }
 
-    /// A fold made anew from the log.
-    pub fn restored(&mut self, fold: Fold) {
-        if self.phase != Phase::Restoring {
+    /// A fold made anew from the log, or why that cannot be.
+    pub fn restored(&mut self, fold: Result<Fold, Alarm>) {
+        if !std::mem::take(&mut self.restoring) {
             return;
         }
-        self.fold = fold;
-        self.known = Stand::default();
-        self.phase = Phase::Following;
-        if self.assigned {
-            self.catch_up();
+        self.looked = self.now;
+        match fold {
+            Ok(fold) => {
+                self.fold = fold;
+                self.short = 0;
+                self.resume();
+            }
+            // A new leader may not know yet of the record that says where to begin.
+            Err(Alarm::Trimmed { .. }) if self.short + 1 < self.options.short_looks => self.short += 1,
+            Err(alarm) if self.phase == Phase::Held(alarm.clone()) => {}
+            Err(alarm) => {
+                self.hold(alarm);
+                self.unrestorable = true;
+            }
         }
     }
 
-    /// Time passes: who rests, is held or waits for the end of the log looks at it again.
+    /// Time passes: what nobody answered is given up, and whoever does not own looks at the log.
     pub fn tick(&mut self, now: Timestamp) {
-        let every = match self.phase {
-            Phase::Resting { .. } | Phase::CatchingUp | Phase::Claiming { landed: Some(_), .. } => {
-                self.options.look_every
-            }
-            Phase::Held(Alarm::Skew(_)) => self.options.rest_max,
-            Phase::Held(_) => self.options.look_every,
-            _ => return,
-        };
-        if self.reading.is_some() || now.since(self.looked) < every {
+        self.now = now;
+        if self.awaits_report() && self.is_over(self.answered, self.options.report_within) {
+            self.unreported();
+        }
+        if self.reading.is_some_and(|reading| !self.is_over(reading.heard, self.options.read_within)) {
             return;
         }
-        self.looked = now;
-        if let Phase::Held(Alarm::Skew(_)) = self.phase {
-            // The clock may have been set: claim anew, and measure again.
-            self.phase = Phase::Following;
-            self.assign_if_assigned();
-        } else {
-            self.read_on();
+        let every = match self.phase {
+            Phase::Owning if self.pending.is_empty() => self.options.idle_look_every,
+            Phase::Held(Alarm::Skew(_) | Alarm::Unfit(_)) => {
+                Millis(self.options.rest_max.0 << self.setbacks.min(SKEW_DOUBLINGS_MAX))
+            }
+            Phase::Claiming { landed: None, .. } | Phase::Owning | Phase::Releasing { .. } => return,
+            _ if self.restoring => return,
+            Phase::Held(_) if self.unrestorable => self.options.rest_max,
+            _ => self.options.look_every,
+        };
+        if self.is_over(self.looked, every) {
+            self.looked = now;
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        match self.phase {
+            // The clock may have been set, or another node may have brought what lacks: claim anew, and see.
+            Phase::Held(Alarm::Skew(_) | Alarm::Unfit(_)) => {
+                self.phase = Phase::Following;
+                if self.assigned {
+                    self.catch_up();
+                }
+            }
+            Phase::Restoring => self.want_restore(),
+            Phase::Held(_) if self.unrestorable => self.want_restore(),
+            _ => self.read_on(),
         }
     }
 
@@ -439,19 +533,13 @@ impl Owner {
     pub fn append(&mut self, step: Arc<Step>) {
         assert!(self.may_append(), "a step was appended in phase {:?}", self.phase);
         assert_eq!(step.number, self.next_step(), "steps count up by one");
-        let held_back: BTreeSet<SmolStr> = self
-            .pending
-            .iter()
-            .map(|(_, step, _)| step)
-            .chain([&step])
-            .flat_map(|s| s.documents.iter().map(|d| d.key.clone()))
-            .collect();
+        // From now on our own reports say what is in the log.
+        self.reading = None;
         let bytes: usize = step.documents.iter().filter_map(|d| d.body.as_ref()).map(|b| b.len()).sum();
-        let swept = self.fold.sweep(bytes / 3, self.options.sweep_age, &held_back);
+        let swept = self.fold.sweep(bytes / 3, self.options.sweep_age, &self.held_back(&step));
         let record = Arc::new(Record { swept, ..self.record(RecordBody::Step(Arc::clone(&step))) });
-        let token = self.next_token();
-        self.pending.push_back((token, step, Arc::clone(&record)));
-        self.actions.push_back(Action::Append { token, record });
+        let token = self.send(Arc::clone(&record));
+        self.pending.push_back((token, step, record));
     }
 
     // Out
@@ -493,152 +581,199 @@ impl Owner {
         self.assigned
     }
 
-    // Inside
+    // Reading
 
-    /// What is read in these phases is folded in. While it owns, its own reports do that; what else is in the log by then
-    /// makes them land elsewhere, and is read in the recovery.
-    fn reads(&self) -> bool {
-        !matches!(self.phase, Phase::Owning | Phase::Releasing { .. } | Phase::Restoring)
+    /// Whether what this reading brings is to be looked at: it is the one under way, and we do not wait for a new fold.
+    fn listens(&mut self, ticket: Token) -> bool {
+        let now = self.now;
+        let Some(reading) = self.reading.as_mut().filter(|reading| reading.ticket == ticket) else { return false };
+        reading.heard = now;
+        self.phase != Phase::Restoring
     }
 
     fn read_on(&mut self) {
         let ticket = self.next_token();
-        self.reading = Some(ticket);
+        self.looked = self.now;
+        self.reading = Some(Reading { ticket, asked: self.now, heard: self.now });
         let from = match self.phase {
-            // Where the log ends before what we know, its acceptance stands before that, too.
-            Phase::Held(Alarm::Shrunk { end, .. }) => end.min(self.fold.next()),
-            Phase::Held(Alarm::Trimmed { first, .. }) => first.max(self.fold.next()),
-            _ => self.fold.next(),
+            Phase::Held(_) => self.sought,
+            // What was read last is read once more: whether it is still the same.
+            _ => self.fold.last().unwrap_or(self.fold.next()),
         };
         self.actions.push_back(Action::Read { ticket, from });
     }
 
-    fn catch_up(&mut self) {
-        self.phase = Phase::CatchingUp;
-        self.read_on();
-    }
-
-    fn assign_if_assigned(&mut self) {
-        if self.assigned {
-            self.catch_up();
+    /// A record was folded in.
+    fn noted(&mut self, verdict: Verdict) {
+        if verdict == Verdict::Accepted {
+            self.news = self.now;
+        }
+        if self.phase == Phase::Owning && !self.fold.stand().is_owned_by(self.claimed, &self.name) {
+            self.recover(Why::Lost);
         }
     }
 
-    fn claim(&mut self, now: Timestamp) {
+    /// A record could not be folded in.
+    fn misses(&mut self, missing: Missing) {
+        match missing {
+            // It was trimmed while we were away: what we lack is elsewhere, or a restore will say that it is not.
+            Missing::Gap { .. } => self.restore(),
+            _ => self.hold(Alarm::Missing(missing)),
+        }
+    }
+
+    /// All that there is was read.
+    fn at_the_end(&mut self, asked: Timestamp, first: u64) {
+        match self.phase {
+            Phase::CatchingUp | Phase::Resting { .. } if !self.fold.is_complete() => {
+                self.hold(Alarm::Trimmed { first })
+            }
+            Phase::CatchingUp | Phase::Resting { .. } => self.decide(asked),
+            Phase::Claiming { landed: Some((_, appended)), epoch, sent, .. } => self.claim_read(epoch, sent, appended),
+            _ => {}
+        }
+    }
+
+    /// A new leader may not know yet how far the log goes; a log that stays short has lost records.
+    fn seems_short(&mut self, end: u64) {
+        self.short += 1;
+        if self.short >= self.options.short_looks {
+            self.shrunk(end);
+        }
+    }
+
+    // Claiming
+
+    /// Claims, unless another owner stands and it is not for us to overrule it: the group has not named us since it took
+    /// over, and it was heard of lately. A reading that was asked before a stall of ours tells nothing of silence.
+    fn decide(&mut self, asked: Timestamp) {
+        let owner = &self.fold.stand().owner;
+        let other = !owner.is_nobody() && *owner != self.name;
+        let (rested, silent) = match self.phase {
+            Phase::Resting { since, span } => {
+                (self.is_over(since, span), asked.since(self.news) >= self.silence(self.options.alive_within))
+            }
+            _ => (true, false),
+        };
+        if rested && (self.fresh || !other || silent) {
+            self.claim();
+        } else if self.phase == Phase::CatchingUp {
+            self.set_back();
+        }
+    }
+
+    fn claim(&mut self) {
         let epoch = self.claimed.max(self.fold.stand().epoch) + 1;
         self.claimed = epoch;
-        let token = self.next_token();
         let record = Arc::new(Record { epoch, ..self.record(RecordBody::Claim) });
-        self.phase = Phase::Claiming { token, epoch, sent: now, landed: None };
-        self.actions.push_back(Action::Append { token, record });
+        let token = self.send(record);
+        self.phase = Phase::Claiming { token, epoch, sent: self.now, landed: None };
+    }
+
+    fn claim_landed(&mut self, place: (u64, Timestamp)) {
+        if place.0 < self.fold.next() {
+            self.shrunk(place.0);
+        } else if let Phase::Claiming { landed, .. } = &mut self.phase {
+            *landed = Some(place);
+            self.read_on();
+        }
     }
 
     /// The log was read to beyond our claim.
-    fn claimed(&mut self, epoch: u64, sent: Timestamp, appended: Timestamp, now: Timestamp) {
+    fn claim_read(&mut self, epoch: u64, sent: Timestamp, appended: Timestamp) {
         if !self.fold.stand().is_owned_by(epoch, &self.name) {
-            self.rest(now);
+            self.set_back();
             return;
         }
-        let early = sent.since(appended);
-        let late = appended.since(now);
-        if early.max(late) > self.options.skew_max {
-            let apart = if early > late { early.0.cast_signed() } else { -late.0.cast_signed() };
-            self.hold(Alarm::Skew(apart));
+        if !self.assigned {
+            self.phase = Phase::Releasing { token: None };
+            self.release_when_empty();
             return;
         }
-        self.losses = 0;
+        let (ahead, behind) = (sent.since(appended), appended.since(self.now));
+        if ahead.max(behind) > self.options.skew_max {
+            self.setbacks += 1;
+            self.hold(Alarm::Skew(if ahead > behind { ahead.0.cast_signed() } else { -behind.0.cast_signed() }));
+            return;
+        }
         self.phase = Phase::Owning;
+        self.fresh = false;
         self.actions.push_back(Action::Begin);
     }
+
+    // Writing
 
     /// One of our appends landed.
     fn landed(&mut self, token: Token, offset: u64, appended: Timestamp) {
         let Some((first, step, record)) = self.pending.front() else { return };
         if *first != token {
-            if self.pending.iter().any(|(t, ..)| *t == token) {
+            if self.is_pending(token) {
                 self.recover(Why::Unknown);
             }
             return;
         }
-        if offset != self.fold.next() {
-            self.recover(Why::NotNext);
+        let next = self.fold.next();
+        if offset < next {
+            self.shrunk(offset);
             return;
         }
         let (step, record) = (Arc::clone(step), Arc::clone(record));
-        let verdict = self.fold.read(offset, appended, &record);
-        if verdict != Ok(Verdict::Accepted) {
+        if offset != next || self.fold.read(offset, appended, &record) != Ok(Verdict::Accepted) {
             self.recover(Why::NotNext);
             return;
         }
         self.pending.pop_front();
+        self.setbacks = 0;
         self.actions.push_back(Action::Accepted(step));
         self.release_when_empty();
     }
 
     fn release_when_empty(&mut self) {
         if self.phase == (Phase::Releasing { token: None }) && self.pending.is_empty() {
-            let token = self.next_token();
+            let token = self.send(Arc::new(self.record(RecordBody::Release)));
             self.phase = Phase::Releasing { token: Some(token) };
-            let record = Arc::new(self.record(RecordBody::Release));
-            self.actions.push_back(Action::Append { token, record });
         }
     }
 
     /// The release is written, or nobody knows: the group's word stands either way.
     fn released(&mut self) {
-        self.phase = Phase::Following;
-        self.actions.push_back(Action::Released);
-        self.assign_if_assigned();
-    }
-
-    /// The one way back from anything odd.
-    fn recover(&mut self, why: Why) {
-        self.pending.clear();
-        self.actions.retain(|action| !matches!(action, Action::Append { .. } | Action::Begin));
-        self.actions.push_back(Action::Drop(why));
+        self.follow();
         if self.assigned {
-            self.catch_up();
-        } else {
-            self.phase = Phase::Following;
-            self.actions.push_back(Action::Released);
+            self.come_back();
         }
     }
 
-    /// Another claimed first, or later: it is the owner now.
-    fn rest(&mut self, now: Timestamp) {
-        self.losses += 1;
-        let full = self.options.rest_min.0 << self.losses.min(16);
-        let full = full.min(self.options.rest_max.0).max(2);
-        let span = Millis(full / 2 + self.next_chance() % (full / 2));
-        self.phase = Phase::Resting { until: now + span };
-        self.looked = now;
+    fn awaits_report(&self) -> bool {
+        !self.pending.is_empty()
+            || matches!(self.phase, Phase::Claiming { landed: None, .. } | Phase::Releasing { token: Some(_) })
     }
 
-    /// A resting owner has looked at the log: it claims when nobody owns the shard, or the owner has fallen silent.
-    fn rested(&mut self, until: Timestamp, now: Timestamp) {
-        let silent = now.since(self.fold.alive()) >= self.options.alive_within;
-        if now >= until && (silent || self.fold.stand().owner.is_nobody()) {
-            self.catch_up();
+    /// Whoever drives has not kept its promise, or will not be able to.
+    fn unreported(&mut self) {
+        match self.phase {
+            Phase::Claiming { .. } => self.set_back(),
+            Phase::Releasing { token: Some(_) } => self.released(),
+            _ => self.recover(Why::Unknown),
         }
     }
 
-    /// A new leader may not know yet how far the log goes; a log that stays short has lost records.
-    fn seems_short(&mut self, end: u64, now: Timestamp) {
-        let since = *self.short.get_or_insert(now);
-        if now.since(since) >= self.options.short_within {
-            self.shrunk(end);
+    fn is_pending(&self, token: Token) -> bool {
+        self.pending.iter().any(|(pending, ..)| *pending == token)
+    }
+
+    /// What a step's sweep must leave out: the step changes it, or one under way has changed or swept it.
+    fn held_back(&self, step: &Step) -> BTreeSet<SmolStr> {
+        let pending = self.pending.iter().flat_map(|(_, step, record)| step.documents.iter().chain(&record.swept));
+        pending.chain(&step.documents).map(|document| document.key.clone()).collect()
+    }
+
+    fn send(&mut self, record: Arc<Record>) -> Token {
+        if !self.awaits_report() {
+            self.answered = self.now;
         }
-    }
-
-    fn shrunk(&mut self, end: u64) {
-        let step = self.fold.stand().step;
-        self.hold(Alarm::Shrunk { end, step, known: self.known.step.max(step) });
-    }
-
-    fn hold(&mut self, alarm: Alarm) {
-        self.pending.clear();
-        self.phase = Phase::Held(alarm.clone());
-        self.actions.push_back(Action::Hold(alarm));
+        let token = self.next_token();
+        self.actions.push_back(Action::Append { token, record });
+        token
     }
 
     fn record(&self, body: RecordBody) -> Record {
@@ -651,6 +786,154 @@ impl Owner {
             swept: Vec::new(),
             body,
         }
+    }
+
+    // Setbacks
+
+    /// The one way back from anything odd.
+    fn recover(&mut self, why: Why) {
+        self.stop(why);
+        self.let_go();
+        if self.assigned {
+            self.come_back();
+            self.setbacks += 1;
+        } else {
+            self.follow();
+        }
+    }
+
+    /// A claim came to nothing, or another owner stands: we rest, and look on.
+    fn set_back(&mut self) {
+        self.actions.retain(|action| !matches!(action, Action::Append { .. }));
+        self.setbacks += 1;
+        if self.assigned {
+            self.rest();
+        } else {
+            self.follow();
+        }
+    }
+
+    /// At once the first time, after a rest if things went wrong before.
+    fn come_back(&mut self) {
+        if self.setbacks == 0 {
+            self.catch_up();
+        } else {
+            self.rest();
+        }
+    }
+
+    fn catch_up(&mut self) {
+        self.phase = Phase::CatchingUp;
+        self.read_on();
+    }
+
+    fn rest(&mut self) {
+        let full = self.options.rest_min.0 << self.setbacks.saturating_sub(1).min(16);
+        let half = full.min(self.options.rest_max.0).max(2) / 2;
+        let span = Millis(half + self.next_chance() % half);
+        self.phase = Phase::Resting { since: self.now, span };
+        self.news = self.now;
+        self.looked = self.now;
+    }
+
+    fn follow(&mut self) {
+        self.phase = Phase::Following;
+        self.let_go();
+    }
+
+    /// Answers a revocation, if there was one.
+    fn let_go(&mut self) {
+        if std::mem::take(&mut self.revoked) {
+            self.actions.push_back(Action::Released);
+        }
+    }
+
+    /// Lets go of whatever runs, and of what was not yet sent.
+    fn stop(&mut self, why: Why) {
+        self.pending.clear();
+        self.reading = None;
+        self.actions.retain(|a| !matches!(a, Action::Append { .. } | Action::Begin | Action::Read { .. }));
+        if matches!(self.phase, Phase::Owning | Phase::Releasing { .. }) {
+            self.actions.push_back(Action::Drop(why));
+        }
+    }
+
+    // Holding
+
+    fn shrunk(&mut self, end: u64) {
+        self.hold(Alarm::Shrunk { end, step: self.fold.stand().step, known: self.highest_known() });
+    }
+
+    fn highest_known(&self) -> u64 {
+        self.known.max(self.fold.stand().step)
+    }
+
+    fn hold(&mut self, alarm: Alarm) {
+        self.stop(Why::Alarm);
+        self.known = self.highest_known();
+        self.sought = self.fold.low().offset;
+        self.stands = false;
+        self.unrestorable = false;
+        self.short = 0;
+        self.looked = self.now;
+        self.phase = Phase::Held(alarm.clone());
+        self.actions.push_back(Action::Hold(alarm));
+        self.let_go();
+    }
+
+    /// An acceptance ends a hold if it covers all that we know of: whoever accepted cannot have known less.
+    fn look_for_acceptance(&mut self, record: &Record) {
+        if let RecordBody::Acceptance { beyond, .. } = &record.body
+            && beyond.step >= self.known
+        {
+            self.known = 0;
+            self.reading = None;
+            self.phase = Phase::Restoring;
+            self.want_restore();
+        }
+    }
+
+    /// A log that only seemed short is whole when what we read last stands where it stood, and all we know of can be there.
+    fn looked_while_held(&mut self, end: u64) {
+        self.sought = end;
+        let seemed = matches!(self.phase, Phase::Held(Alarm::Shrunk { .. }));
+        let stands = self.stands || self.fold.last().is_none();
+        let next = self.fold.next();
+        if seemed && stands && (end > next || (end == next && self.fold.stand().step >= self.known)) {
+            self.resume();
+        }
+    }
+
+    fn restore(&mut self) {
+        self.stop(Why::Disturbed);
+        self.let_go();
+        self.known = self.highest_known();
+        self.phase = Phase::Restoring;
+        self.want_restore();
+    }
+
+    fn want_restore(&mut self) {
+        self.restoring = true;
+        self.actions.push_back(Action::Restore);
+    }
+
+    /// What was in the way is gone.
+    fn resume(&mut self) {
+        self.phase = Phase::Following;
+        if self.assigned {
+            self.come_back();
+        }
+    }
+
+    // Time and chance
+
+    /// Whether the span is over. A clock that was set back ends every span: better a look too many than none for an hour.
+    fn is_over(&self, since: Timestamp, span: Millis) -> bool {
+        self.now < since || self.now.since(since) >= span
+    }
+
+    fn silence(&self, span: Millis) -> Millis {
+        Millis(span.0 << self.setbacks.saturating_sub(1).min(SILENCE_DOUBLINGS_MAX))
     }
 
     fn next_token(&mut self) -> Token {

@@ -23,6 +23,9 @@ const ATTEMPT: Duration = Duration::from_millis(1_000);
 /// Between two looks at what is about to change.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A topic's properties, by Kafka's name of them.
+pub type Properties = BTreeMap<String, String>;
+
 /// A topic as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Seen {
@@ -31,7 +34,7 @@ pub struct Seen {
     /// By number.
     pub partitions: Vec<SeenPartition>,
     /// Its properties as they count, set on it or come from the broker.
-    pub config: BTreeMap<String, String>,
+    pub config: Properties,
 }
 
 /// A partition as it is.
@@ -141,7 +144,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// The properties that our rules speak of.
-    fn configs(&self, found: &[(Topic, Option<Seen>)]) -> Result<Vec<(Topic, BTreeMap<String, String>)>, Error> {
+    fn configs(&self, found: &[(Topic, Option<Seen>)]) -> Result<Vec<(Topic, Properties)>, Error> {
         let there: Vec<(Topic, &Seen)> = found.iter().filter_map(|(t, seen)| Some((*t, seen.as_ref()?))).collect();
         if there.is_empty() {
             return Ok(Vec::new());

@@ -26,7 +26,7 @@ mod spec;
 #[cfg(feature = "kafka")]
 pub use check::{Finding, Layout, check, verify};
 #[cfg(feature = "kafka")]
-pub use cluster::{Seen, SeenPartition};
+pub use cluster::{Properties, Seen, SeenPartition};
 #[cfg(feature = "kafka")]
 pub use create::{Outcome, create};
 pub use spec::{Demand, Rule, Topic};

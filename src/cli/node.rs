@@ -13,26 +13,52 @@ use std::time::Duration;
 use anyhow::Context as _;
 use tracing::info;
 
+use crate::board::Board;
 use crate::config::{Config, playbook};
 use crate::decode::Limits;
+use crate::deliver::hub::Hub;
 use crate::journal::Step;
 use crate::journal::log::{Phase, Stand};
-use crate::kafka::answers::Told;
+use crate::kafka::answers::{Answers, Told};
 use crate::kafka::areas::Playbooks;
 use crate::kafka::clients::Clients;
 use crate::kafka::folds::LogFolds;
+use crate::kafka::follower::{Follower, FollowerParts};
 use crate::kafka::group::Group;
+use crate::kafka::herald::Herald;
 use crate::kafka::node::{Node, NodeParts};
+use crate::kafka::picture::Picture;
+use crate::kafka::route::Routes;
 use crate::kafka::shard::{Depth, ShardOptions, Watch};
 use crate::kafka::topics;
-use crate::model::Millis;
+use crate::kafka::vacancies::Vacancies;
+use crate::model::{CommandArea, Millis};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
 
+/// Answers, and who may wait for one, that are kept at once.
+const ANSWERS_MAX: usize = 10_000;
+
 /// A node at work.
 pub struct OnKafka {
+    /// What is known here of all shards.
+    pub picture: Picture,
+    /// What readers see.
+    pub board: Arc<Board>,
+    /// Who listens.
+    pub hub: Hub,
+    /// Who waits for answers.
+    pub answers: Answers,
+    /// Which way events go.
+    pub routes: Arc<Routes>,
+    /// Clients of the brokers.
+    pub clients: Arc<Clients>,
+    /// What time it is.
+    pub clock: Clock,
     node: Arc<Node>,
     group: Group,
+    follower: Follower,
+    vacancies: Vacancies,
 }
 
 impl OnKafka {
@@ -40,46 +66,69 @@ impl OnKafka {
     ///
     /// # Errors
     /// When the brokers do not answer, the topics do not fit, or a playbook cannot be used.
-    pub fn start(config: &Config, metrics: Arc<Metrics>, told: Arc<dyn Told>) -> anyhow::Result<Self> {
-        let layout = topics::verify(&config.kafka)?;
-        let playbooks = playbooks(config)?;
+    pub fn start(config: &Config, metrics: &Arc<Metrics>) -> anyhow::Result<Self> {
+        let shards = topics::verify(&config.kafka)?.partitions;
+        let (playbooks, home) = playbooks(config)?;
+        let routes = Arc::new(Routes::new(&playbooks, &home, shards)?);
+        let (clock, name) = (Clock::wall(), config.kafka.member_name()?);
         let clients = Arc::new(Clients::new(config.kafka.clone()));
-        let name = config.kafka.member_name()?;
-        let node = Node::new(NodeParts {
+        let limits = Limits { element_bytes_max: config.http.element_bytes_max.get(), ..Limits::default() };
+        let board = Arc::new(Board::new(config.board.clone(), None));
+        let hub = Hub::new(config.deliver.kept, config.deliver.buffer);
+        let answers = Answers::new(ANSWERS_MAX, ANSWERS_MAX);
+        let picture = Picture::new(shards, clock.clone());
+        let told: Arc<dyn Told> = Arc::new(answers.clone());
+        let in_use: Vec<_> = playbooks.wanted().map(|(_, playbook)| Arc::clone(playbook)).collect();
+        let herald =
+            Herald::new(&name, &in_use, Arc::clone(&board), hub.clone(), Arc::clone(&told), Arc::clone(metrics));
+        let follower = Follower::start(FollowerParts {
+            clients: Arc::clone(&clients),
+            shards,
+            picture: picture.clone(),
+            herald,
+            routes: Arc::clone(&routes),
+            limits: limits.clone(),
+            metrics: Arc::clone(metrics),
+            clock: clock.clone(),
+        })?;
+        let watch = Shown { metrics: Arc::clone(metrics), picture: picture.clone(), phases: Mutex::default() };
+        let node = Arc::new(Node::new(NodeParts {
             name: name.clone(),
-            shards: layout.partitions,
+            shards,
             options: ShardOptions {
                 outage_min: config.runtime.outage_min,
                 record_bytes_max: usize::try_from(config.kafka.record_bytes_max).unwrap_or(usize::MAX),
                 ..ShardOptions::default()
             },
-            projections: config.kafka.projections,
-            trim_after: config.kafka.trim_after,
             playbooks: Arc::new(playbooks),
             clients: Arc::clone(&clients),
-            clock: Clock::wall(),
-            limits: Limits { element_bytes_max: config.http.element_bytes_max.get(), ..Limits::default() },
-            watch: Arc::new(Shown { metrics, phases: Mutex::default() }),
+            clock: clock.clone(),
+            limits,
+            watch: Arc::new(watch),
             told,
-            folds: Arc::new(LogFolds::new(Arc::clone(&clients), layout.partitions, None)),
+            folds: Arc::new(LogFolds::new(Arc::clone(&clients), shards, Some(Arc::new(picture.clone())))),
+            projections: config.kafka.projections,
+            trim_after: config.kafka.trim_after,
             // Seeded by the system, anew at every start.
             chance: RandomState::new().hash_one(std::process::id()),
-        })?;
-        let node = Arc::new(node);
+        })?);
+        let vacancies = Vacancies::watch(picture.clone(), shards, Arc::clone(&node))?;
         let group = Group::join(&clients, Arc::clone(&node) as _)?;
-        info!(member = name, shards = layout.partitions, "kafka.joined");
-        Ok(Self { node, group })
+        info!(member = name, shards, "kafka.joined");
+        Ok(Self { picture, board, hub, answers, routes, clients, clock, node, group, follower, vacancies })
     }
 
     /// Ends in order: every shard released, then the group left.
     pub fn stop(mut self) {
+        self.vacancies.end();
         self.node.stop();
         self.group.leave();
+        self.follower.end();
     }
 }
 
 /// The playbook of `[playbook] dir`, then those of `[kafka] playbooks`.
-fn playbooks(config: &Config) -> anyhow::Result<Playbooks> {
+fn playbooks(config: &Config) -> anyhow::Result<(Playbooks, CommandArea)> {
     let set = Some(config.playbook.set.as_str()).filter(|set| !set.is_empty());
     let load = |dir: &Path| -> anyhow::Result<_> {
         let loaded = playbook::load_dir(dir, set).with_context(|| format!("the playbook {}", dir.display()))?;
@@ -87,18 +136,21 @@ fn playbooks(config: &Config) -> anyhow::Result<Playbooks> {
     };
     let first = std::iter::once(&config.playbook.dir);
     let all = first.chain(&config.kafka.playbooks).map(|dir| load(dir)).collect::<anyhow::Result<Vec<_>>>()?;
-    Ok(Playbooks::new(all))
+    let home = all.first().map(|playbook| playbook.head.command_area.clone()).unwrap_or_default();
+    Ok((Playbooks::new(all), home))
 }
 
 /// What shards do, as metrics.
 struct Shown {
     metrics: Arc<Metrics>,
+    picture: Picture,
     phases: Mutex<BTreeMap<u32, &'static str>>,
 }
 
 impl Watch for Shown {
     fn phase(&self, shard: u32, phase: &Phase, stand: &Stand) {
         let now = word(phase);
+        self.picture.own_phase(shard, Some(now));
         info!(shard, phase = now, epoch = stand.epoch, step = stand.step, "kafka.phase");
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         let before = phases.insert(shard, now);

@@ -85,12 +85,10 @@ async fn serve_on_kafka(config: Config) -> anyhow::Result<ExitCode> {
     use std::sync::Arc;
 
     use super::node::OnKafka;
-    use crate::kafka::answers::Answers;
     use crate::telemetry::Metrics;
 
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-    let answers = Arc::new(Answers::new(10_000, 10_000));
-    let started = tokio::task::spawn_blocking(move || OnKafka::start(&config, Arc::new(Metrics::new()), answers));
+    let started = tokio::task::spawn_blocking(move || OnKafka::start(&config, &Arc::new(Metrics::new())));
     let node = started.await??;
     println!("muster: a node on Kafka");
     asked(&mut signals).await;

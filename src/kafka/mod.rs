@@ -81,10 +81,16 @@ pub mod trim;
 pub mod trouble;
 pub mod underway;
 #[cfg(feature = "kafka")]
+pub mod vacancies;
+#[cfg(feature = "kafka")]
 pub mod writer;
 
 // Every node shows the whole city: the journals followed, and the gate that events come in by.
 pub mod answers;
+#[cfg(feature = "kafka")]
+pub mod asker;
+#[cfg(feature = "kafka")]
+pub mod follower;
 pub mod heads;
 pub mod herald;
 #[cfg(feature = "kafka")]

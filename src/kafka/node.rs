@@ -24,11 +24,13 @@ use super::shard::{Folds, Parts, Shard, ShardOptions, Watch};
 use super::trim::Trimming;
 use crate::decode::Limits;
 use crate::journal::log::{Owner, OwnerName};
-use crate::model::Millis;
+use crate::model::{Millis, Timestamp};
 use crate::runtime::Clock;
 
 /// Bytes of messages that may lie between a shard and the thread that reads for it.
 const MAIL_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// A shard that was taken from us is left to others for so long, though nobody owns it.
+const LEFT_TO_OTHERS: Millis = Millis(15_000);
 /// A rebalance waits for a release at most so long.
 const RELEASED_WITHIN: Duration = Duration::from_secs(3);
 
@@ -68,6 +70,8 @@ pub struct Node {
     outputs: Outputs,
     trimming: Trimming,
     shards: Mutex<BTreeMap<u32, Working>>,
+    /// Shards that were taken from us, and when.
+    given: Mutex<BTreeMap<u32, Timestamp>>,
 }
 
 struct Working {
@@ -86,7 +90,7 @@ impl Node {
         let outputs = Outputs::start(making, Arc::clone(&parts.watch))?;
         let (clients, clock, watch) = (Arc::clone(&parts.clients), parts.clock.clone(), Arc::clone(&parts.watch));
         let trimming = Trimming::start(clients, clock, parts.trim_after, watch)?;
-        Ok(Self { parts, outputs, trimming, shards: Mutex::default() })
+        Ok(Self { parts, outputs, trimming, shards: Mutex::default(), given: Mutex::default() })
     }
 
     /// A shard that nobody owns may be ours until the group has decided.
@@ -95,9 +99,27 @@ impl Node {
         self.say(shard, Mail::Free, fresh);
     }
 
+    /// Whether a shard that nobody owns may be ours: we have not had it lately.
+    #[must_use]
+    pub fn may_borrow(&self, shard: u32) -> bool {
+        let now = self.parts.clock.now();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.retain(|_, at| now.since(*at) < LEFT_TO_OTHERS);
+        let working = self.lock().get(&shard).is_some_and(|working| !working.thread.is_finished());
+        !working && !given.contains_key(&shard)
+    }
+
+    /// A number that differs between nodes and shards.
+    #[must_use]
+    pub fn patience(&self, shard: u32) -> u32 {
+        let mixed = self.parts.chance.rotate_left(shard % 64) ^ self.parts.chance.rotate_left(32);
+        u32::try_from(mixed & 0xffff).unwrap_or_default()
+    }
+
     /// Ends all shards, each with its release.
     pub fn stop(&self) {
         let all: BTreeSet<u32> = self.lock().keys().copied().collect();
+        self.give(&all);
         self.end(&all, RELEASED_WITHIN);
     }
 
@@ -155,6 +177,12 @@ impl Node {
         Ok(Working { mailbox, thread })
     }
 
+    fn give(&self, shards: &BTreeSet<u32>) {
+        let now = self.parts.clock.now();
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.extend(shards.iter().map(|shard| (*shard, now)));
+    }
+
     /// Ends shards, and waits for them at most so long.
     fn end(&self, shards: &BTreeSet<u32>, within: Duration) {
         let ending: Vec<(u32, Working)> = {
@@ -186,10 +214,12 @@ impl Members for Node {
     }
 
     fn revoked(&self, shards: &BTreeSet<u32>) {
+        self.give(shards);
         self.end(shards, RELEASED_WITHIN);
     }
 
     fn lost(&self, shards: &BTreeSet<u32>) {
+        self.give(shards);
         self.end(shards, Duration::ZERO);
     }
 }

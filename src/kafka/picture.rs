@@ -89,6 +89,15 @@ impl Picture {
         ages.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
+    /// Whether a shard has been released and nobody has claimed it since.
+    #[must_use]
+    pub fn is_free(&self, shard: u32) -> bool {
+        self.track(shard).is_some_and(|track| {
+            let stand = track.fold().stand();
+            *track.stage() == Stage::Following && stand.epoch > 0 && stand.owner.is_nobody()
+        })
+    }
+
     /// Whether the input at this place is decided; `None` where there is no such place.
     #[must_use]
     pub fn is_decided(&self, kept: &Kept) -> Option<bool> {

@@ -8,6 +8,7 @@
 //! Headers of our own: [`RECEIVED`] is the receipt of a message that was forwarded (in milliseconds), [`REPLY`] says
 //! that somebody waits for its answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use smol_str::{SmolStr, ToSmolStr};
@@ -24,8 +25,10 @@ use crate::model::{Body, CommandArea, Event, IncidentId, Spot, Timestamp, Verdic
 pub const RECEIVED: &str = "muster-received";
 /// Somebody waits for the answer.
 pub const REPLY: &str = "muster-reply";
+/// Where the trace context stands when the event itself does not say it.
+pub const TRACEPARENT: &str = "traceparent";
 /// The prefix of the attributes' headers in binary mode (the Kafka binding says `ce_`, the decoder HTTP's `ce-`).
-const ATTRIBUTE: &str = "ce_";
+pub(super) const ATTRIBUTE: &str = "ce_";
 
 /// A message as the broker holds it.
 #[derive(Debug)]
@@ -140,8 +143,8 @@ fn header<'m>(raw: &Raw<'m>, name: &str) -> Option<&'m [u8]> {
 }
 
 /// The event in whichever mode it is carried: structured by its content type, or when nothing else is said; binary
-/// where its attributes are headers.
-fn decoded(raw: &Raw<'_>, received: Timestamp, limits: &Limits) -> Result<Event, Rejection> {
+/// where its attributes are headers. A `traceparent` that stands in a header of its own is carried on.
+pub(super) fn decoded(raw: &Raw<'_>, received: Timestamp, limits: &Limits) -> Result<Event, Rejection> {
     let payload = raw.payload.unwrap_or_default();
     if payload.len() > limits.element_bytes_max {
         let detail = format!("the message is larger than {} bytes", limits.element_bytes_max);
@@ -155,17 +158,30 @@ fn decoded(raw: &Raw<'_>, received: Timestamp, limits: &Limits) -> Result<Event,
             return Err(Rejection::new(Reason::ContentType, "a batch is no message of the Kafka binding", hint));
         }
         Mode::Binary => {
-            let names: Vec<SmolStr> = raw.headers.iter().map(|(name, _)| http_name(name)).collect();
-            let headers = names.iter().zip(&raw.headers).map(|(name, (_, value))| (name.as_str(), *value));
+            let headers: Vec<(SmolStr, Cow<'_, [u8]>)> = raw.headers.iter().map(as_http).collect();
+            let headers = headers.iter().map(|(name, value)| (name.as_str(), &**value));
             decode::decode_binary(headers, content_type, payload, received, limits)?
         }
         Mode::Structured | Mode::Bare => decode::decode_structured(payload, received, limits)?,
     };
-    Ok(decoded.event)
+    let mut event = decoded.event;
+    if event.meta.traceparent.is_none() {
+        event.meta.traceparent = header(raw, TRACEPARENT).and_then(decode::traceparent);
+    }
+    Ok(event)
 }
 
-fn http_name(name: &str) -> SmolStr {
-    name.strip_prefix(ATTRIBUTE).map_or_else(|| name.to_smolstr(), |rest| format!("ce-{rest}").into())
+/// A header as the HTTP binding would write it: here values stand as they are, there they are escaped.
+fn as_http<'m>((name, value): &(&'m str, &'m [u8])) -> (SmolStr, Cow<'m, [u8]>) {
+    let Some(attribute) = name.strip_prefix(ATTRIBUTE) else { return (name.to_smolstr(), Cow::Borrowed(value)) };
+    let special = |b: &u8| matches!(b, b'%' | b'"') || b.is_ascii_whitespace();
+    let value = if value.iter().any(special) {
+        let escaped = value.iter().flat_map(|b| if special(b) { format!("%{b:02X}").into_bytes() } else { vec![*b] });
+        Cow::Owned(escaped.collect())
+    } else {
+        Cow::Borrowed(*value)
+    };
+    (format!("ce-{attribute}").into(), value)
 }
 
 /// Each topic takes its own types.
@@ -180,4 +196,41 @@ fn fits(door: Door, event: &Event) -> Result<(), Rejection> {
     }
     let hint = format!("send it to the topic that ends in `{}`", own.as_str());
     Err(Rejection::new(Reason::UnknownType, "an event of this type is not taken here", hint).of("type"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw<'m>(payload: &'m [u8], headers: &[(&'m str, &'m [u8])]) -> Raw<'m> {
+        Raw { offset: 0, appended: Timestamp(7), key: None, payload: Some(payload), headers: headers.to_vec() }
+    }
+
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+    #[test]
+    fn attributes_in_headers_are_read_as_they_stand() {
+        let headers: [(&str, &[u8]); 6] = [
+            ("content-type", b"application/json"),
+            ("ce_specversion", b"1.0"),
+            ("ce_type", b"muster.report"),
+            ("ce_source", "110/\u{53f0} 3".as_bytes()),
+            ("ce_id", br#""a%20b""#),
+            ("traceparent", TRACE.as_bytes()),
+        ];
+        let event = decoded(&raw(br#"{"text":"x"}"#, &headers), Timestamp(7), &Limits::default()).unwrap();
+        assert_eq!(event.meta.id.as_str(), r#""a%20b""#, "nothing is unquoted or unescaped: this is not HTTP");
+        assert_eq!(event.meta.source.as_str(), "110/\u{53f0} 3");
+        assert_eq!(event.meta.traceparent.as_deref(), Some(TRACE));
+    }
+
+    #[test]
+    fn a_trace_in_a_header_is_carried_where_the_event_has_none() {
+        let text = br#"{"specversion":"1.0","type":"muster.report","source":"s","id":"1","data":{"text":"x"}}"#;
+        let read = |headers: &[(&'static str, &'static [u8])]| {
+            decoded(&raw(text, headers), Timestamp(7), &Limits::default()).unwrap().meta.traceparent
+        };
+        assert_eq!(read(&[("traceparent", TRACE.as_bytes())]).as_deref(), Some(TRACE));
+        assert_eq!(read(&[("traceparent", b"nonsense")]), None);
+    }
 }

@@ -204,3 +204,48 @@ pub fn settle(brokers: &str, quiet: Duration, at_most: Duration) {
         last = now;
     }
 }
+
+/// One change of owner as the journal tells it.
+#[derive(Debug)]
+pub struct Change {
+    /// The new epoch.
+    pub epoch: u64,
+    /// Who has it.
+    pub owner: String,
+    /// From the last step of the owner before to the first of this one.
+    pub gap: Duration,
+}
+
+/// The changes of owner of the first shard, in order.
+pub fn changes(brokers: &str) -> Vec<Change> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "outside");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let (first, end) = consumer.fetch_watermarks("muster.journal", 0, Duration::from_secs(20)).unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("muster.journal", 0, Offset::Offset(first)).unwrap();
+    consumer.assign(&list).unwrap();
+    let (mut changes, mut last, mut stand) = (Vec::new(), None, (0, String::new(), 0));
+    let mut next = first;
+    while next < end {
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(500)) else { continue };
+        next = message.offset() + 1;
+        let at = message.timestamp().to_millis().unwrap();
+        let record: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        let (epoch, owner) = (record["epoch"].as_u64().unwrap(), record["owner"].as_str().unwrap().to_owned());
+        match record["kind"].as_str().unwrap() {
+            "claim" if epoch > stand.0 => stand = (epoch, owner, stand.2),
+            "step" if epoch == stand.0 && owner == stand.1 && record["step"]["number"] == stand.2 + 1 => {
+                stand.2 += 1;
+                let known = changes.last().is_some_and(|change: &Change| change.epoch == epoch);
+                if !known {
+                    let gap = last.map_or(0, |last: i64| at - last).max(0);
+                    changes.push(Change { epoch, owner, gap: Duration::from_millis(gap.unsigned_abs()) });
+                }
+                last = Some(at);
+            }
+            _ => {}
+        }
+    }
+    changes
+}

@@ -16,6 +16,8 @@ mod partition;
 mod process;
 mod roles;
 mod shard;
+#[cfg(feature = "kafka-tls")]
+mod secure;
 mod topics;
 
 /// `[kafka]` for a test: a broker's address, a prefix of its own, few partitions, no copies.

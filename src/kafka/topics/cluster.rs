@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::{Metadata, MetadataTopic};
 use serde::Serialize;
 
@@ -19,6 +19,10 @@ use crate::runtime::Clock;
 
 /// One attempt to be told; then the next one, until the time is over.
 const ATTEMPT: Duration = Duration::from_millis(1_000);
+
+/// A missing topic is looked for so often before it counts as missing: two seconds in all.
+const LOOKS: usize = 9;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(250);
 
 /// Between two looks at what is about to change.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -127,39 +131,54 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Every topic of ours, with its properties where it is there.
+    /// Every topic of ours, with its properties where it is there. While one is missing it is looked for again: a broker
+    /// hears a moment later than the others of what was just made, and any of them may be the one that answers.
     pub fn topics(&self) -> Result<Vec<(Topic, Option<Seen>)>, Error> {
-        let mut found = self.until(|known| {
+        for _ in 1..LOOKS {
+            let topics = self.topics_now()?;
+            if topics.iter().all(|(_, seen)| seen.is_some()) {
+                return Ok(topics);
+            }
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        self.topics_now()
+    }
+
+    /// The same in one look.
+    pub fn topics_now(&self) -> Result<Vec<(Topic, Option<Seen>)>, Error> {
+        let mut topics = self.until(|known| {
             let named = |topic: Topic| {
                 let name = self.options.topic(topic);
                 known.topics().iter().find(|t| t.name() == name && t.error().is_none()).map(Seen::of)
             };
             Some(Topic::ALL.map(|topic| (topic, named(topic))).to_vec())
         })?;
-        for (topic, config) in self.configs(&found)? {
-            let seen = found.iter_mut().find(|(other, _)| *other == topic).and_then(|(_, seen)| seen.as_mut());
-            seen.expect("only what is there was asked for").config = config;
-        }
-        Ok(found)
+        self.add_configs(&mut topics)?;
+        Ok(topics)
     }
 
-    /// The properties that our rules speak of.
-    fn configs(&self, found: &[(Topic, Option<Seen>)]) -> Result<Vec<(Topic, Properties)>, Error> {
-        let there: Vec<(Topic, &Seen)> = found.iter().filter_map(|(t, seen)| Some((*t, seen.as_ref()?))).collect();
-        if there.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// Adds the properties that our rules speak of. A topic that the answering broker does not know is not there yet.
+    fn add_configs(&self, topics: &mut [(Topic, Option<Seen>)]) -> Result<(), Error> {
         let refuse = |why: KafkaError| Error::Refused { what: "describe the topics".into(), reason: why.to_string() };
-        let asked: Vec<_> = there.iter().map(|(_, seen)| ResourceSpecifier::Topic(&seen.name)).collect();
-        let told = wait(self.admin.describe_configs(&asked, &self.patience())).map_err(refuse)?;
-        let mut configs = Vec::new();
-        for ((topic, _), config) in there.into_iter().zip(told) {
-            let config = config.map_err(|code| refuse(KafkaError::AdminOp(code)))?;
-            let wanted: Vec<Rule> = topic.rules();
-            let entries = config.entries.into_iter().filter(|entry| wanted.iter().any(|rule| rule.key == entry.name));
-            configs.push((topic, entries.map(|entry| (entry.name, entry.value.unwrap_or_default())).collect()));
+        let names: Vec<String> = topics.iter().filter_map(|(_, seen)| Some(seen.as_ref()?.name.clone())).collect();
+        if names.is_empty() {
+            return Ok(());
         }
-        Ok(configs)
+        let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+        let told = wait(self.admin.describe_configs(&asked, &self.patience())).map_err(refuse)?;
+        for ((topic, seen), config) in topics.iter_mut().filter(|(_, seen)| seen.is_some()).zip(told) {
+            match config {
+                Ok(config) => {
+                    let wanted: Vec<Rule> = topic.rules();
+                    let ours = config.entries.into_iter().filter(|entry| wanted.iter().any(|r| r.key == entry.name));
+                    let config = ours.map(|entry| (entry.name, entry.value.unwrap_or_default())).collect();
+                    *seen = seen.take().map(|seen| Seen { config, ..seen });
+                }
+                Err(RDKafkaErrorCode::UnknownTopicOrPartition) => *seen = None,
+                Err(code) => return Err(refuse(KafkaError::AdminOp(code))),
+            }
+        }
+        Ok(())
     }
 
     /// How long the cluster may take over one thing.

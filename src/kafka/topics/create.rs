@@ -27,7 +27,7 @@ pub struct Outcome {
 /// When `[kafka]` does not fit, or the cluster does not answer, or refuses.
 pub fn create(options: &Options) -> Result<Outcome, Error> {
     let cluster = Cluster::reach(options)?;
-    let before = cluster.topics()?;
+    let before = cluster.topics_now()?;
     let missing: Vec<Topic> = before.iter().filter(|(_, seen)| seen.is_none()).map(|(topic, _)| *topic).collect();
     let made = make(&cluster, &missing)?;
     await_leaders(&cluster, &missing)?;

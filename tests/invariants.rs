@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use muster::engine::state::{Incident, MarkState};
-use muster::engine::{Answer, DOCUMENT_BYTES_MAX, Effect, Engine, Input, Outage, What};
+use muster::engine::{Answer, CHANGED_MAX, DOCUMENT_BYTES_MAX, EFFECTS_MAX, Effect, Engine, Input, Outage, What};
 use muster::model::{
     Act, Body, Command, CommandKind, Digest, Event, FieldAct, IncidentId, Level, Meta, Millis, OrderId, OrderState,
     PlaceRef, Position, PositionFix, PostId, Report, Status, Timestamp,
@@ -154,14 +154,9 @@ impl World {
     fn step(&mut self, input: Input) -> Answer {
         self.pass();
         let mut effects = Vec::new();
-        let outage = matches!(input, Input::Outage(_));
         let answer = self.engine.step(self.now, input, &mut effects);
-        let changed = self.keep();
-        if !outage {
-            assert!(changed <= 64, "one input changed {changed} documents");
-            assert!(effects.len() <= 256, "one input gave {} effects", effects.len());
-        }
-        self.heard(effects);
+        self.keep(effects);
+        self.pass();
         answer
     }
 
@@ -169,18 +164,18 @@ impl World {
         loop {
             let mut effects = Vec::new();
             let done = self.engine.advance(self.now, &mut effects);
-            self.keep();
-            self.heard(effects);
+            self.keep(effects);
             if done {
                 return;
             }
         }
     }
 
-    /// Stores what changed; returns how many documents.
-    fn keep(&mut self) -> usize {
+    /// Stores what one call changed and hears what it said, neither of them more than the bound.
+    fn keep(&mut self, effects: Vec<Effect>) {
         let changed = self.engine.take_changed();
-        let count = changed.len();
+        assert!(changed.len() <= CHANGED_MAX, "one call changed {} documents", changed.len());
+        assert!(effects.len() <= EFFECTS_MAX, "one call gave {} effects", effects.len());
         for document in changed {
             match document.body {
                 Some(body) => {
@@ -190,7 +185,7 @@ impl World {
                 None => drop(self.documents.remove(document.key.as_str())),
             }
         }
-        count
+        self.heard(effects);
     }
 
     fn restart(&mut self) {

@@ -5,6 +5,7 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::snapshot::Key;
 use super::state::{OpenNotice, STATE_VERSION};
@@ -12,9 +13,15 @@ use super::{Actor, AgencyMessage, Effect, Engine, Notice, NoticeKind, What};
 use crate::model::{Desk, IncidentId, Millis, Severity};
 use crate::playbook::Subscription;
 
+/// The most desks that hear one notice.
+const DESKS: usize = 5;
+
 impl Engine {
-    /// Raises a notice at every desk that subscribed to its kind.
+    /// Raises a notice at every desk that subscribed to its kind; one for which this step has no room, in the next.
     pub(super) fn notice(&mut self, incident: Option<&IncidentId>, kind: NoticeKind, text: String) {
+        if !self.has_room(1 + DESKS, 2 * DESKS) {
+            return self.leave(Todo::Notice { incident: incident.cloned(), desk: None, kind, text });
+        }
         let severity = incident.and_then(|id| self.incidents.get(id)).map(|i| i.classification.severity);
         let hear = |s: &&Subscription| hears(s, kind, severity);
         let to: Vec<(Desk, Option<Millis>)> =
@@ -24,6 +31,15 @@ impl Engine {
                 self.notice_desk(incident, desk, kind, text.clone(), take_within);
             }
         }
+    }
+
+    /// Raises a notice at the desk of supervision, whether it subscribed or not.
+    pub(super) fn supervise(&mut self, id: &IncidentId, kind: NoticeKind, text: String) {
+        if !self.has_room(2, 2) {
+            let desk = Some(Desk::Supervision);
+            return self.leave(Todo::Notice { incident: Some(id.clone()), desk, kind, text });
+        }
+        self.notice_desk(Some(id), Desk::Supervision, kind, text, None);
     }
 
     /// Raises a notice at one desk, whether it subscribed or not.
@@ -178,6 +194,9 @@ impl Engine {
         let ids: Vec<SmolStr> =
             self.notices.values().filter(|n| n.incident.as_ref() == Some(incident)).map(|n| n.id.clone()).collect();
         for id in ids {
+            if self.enough() {
+                return self.leave(Todo::DropNotices(incident.clone()));
+            }
             self.drop_notice(&id);
         }
     }
@@ -189,6 +208,9 @@ impl Engine {
         let all = incident.plan.agencies.iter().chain(listed.unwrap_or_default());
         let new: Vec<_> = all.filter(|a| !incident.agencies.contains(*a)).cloned().collect();
         for agency in new {
+            if self.enough() {
+                return self.leave(Todo::Agencies { incident: id.clone(), reason: reason.into() });
+            }
             let incident = self.incident_mut(id);
             if !incident.agencies.insert(agency.clone()) {
                 continue;

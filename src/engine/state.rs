@@ -4,12 +4,13 @@
 //! document of its own, so that none outgrows its bound. Everything else the engine holds (the wheel, the fleet's
 //! tasks, the waiting queue, the index of places) is derived from these and built anew by a restore.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::agenda::Todo;
 use super::effect::{Callee, NoticeKind};
 use super::fleet::Duty;
 use super::timeline::{Actor, Weighed};
@@ -391,8 +392,8 @@ pub struct SeenList {
     pub seen: Vec<Seen>,
 }
 
-/// The head: counters of the command area.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// The head: counters of the command area, and what is left to do.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Head {
     /// Version of this form.
     pub v: u8,
@@ -406,6 +407,9 @@ pub struct Head {
     pub notices: u32,
     /// Hash of the playbook in force.
     pub playbook: SmolStr,
+    /// What was begun and is not done yet, in the order in which it is done.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub agenda: VecDeque<Todo>,
 }
 
 impl Incident {
@@ -451,6 +455,12 @@ impl Order {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state.is_live()
+    }
+
+    /// Whether a recall still means something to its post: it is bound by it, or may yet sign it.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.is_live() || self.may_yet_come()
     }
 
     /// Whether it counts towards its need: live and not replaced, or done.

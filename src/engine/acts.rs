@@ -423,42 +423,6 @@ impl Engine {
         }
     }
 
-    /// Arms the instant at which a post's hours next begin or end.
-    pub(super) fn arm_hours(&mut self, post: &PostId) {
-        if let Some(at) = self.hours_change(post) {
-            self.wheel.insert(at, Deadline::Hours(post.clone()));
-        }
-    }
-
-    /// Its hours are about to be others, or it is about to go.
-    pub(super) fn disarm_hours(&mut self, post: &PostId) {
-        if let Some(at) = self.hours_change(post) {
-            self.wheel.cancel(at, &Deadline::Hours(post.clone()));
-        }
-    }
-
-    fn hours_change(&self, post: &PostId) -> Option<Timestamp> {
-        let hours = &self.fleet.get(post)?.spec.hours;
-        let minutes = hours.minutes_to_change(self.local(self.now).minute)?;
-        Some(Timestamp((self.now.0.div_euclid(60_000) + i64::from(minutes)) * 60_000))
-    }
-
-    /// A post's hours began or ended; what it said itself about an earlier shift is over.
-    pub(super) fn hours_changed(&mut self, post: &PostId) {
-        self.arm_hours(post);
-        let local = self.local(self.now);
-        let Some(unit) = self.fleet.get(post) else { return };
-        let begins = unit.spec.hours.contains(local.minute);
-        if matches!(unit.duty, Duty::On | Duty::Off) {
-            self.set_duty(post, Duty::ByHours);
-        }
-        if begins {
-            self.serve_queue(post);
-        } else if self.fleet.get(post).is_some_and(|unit| !unit.is_on_duty(local)) {
-            self.give_up_waiting(post);
-        }
-    }
-
     /// A post came upon something itself: it opens an incident, already assigned.
     fn on_view(&mut self, meta: &Meta, received: Timestamp, act: FieldAct) -> Result<Answer, Refusal> {
         let post = act.post.clone();

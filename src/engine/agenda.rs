@@ -7,7 +7,7 @@
 //!
 //! * A *piece* is an input, a deadline that fires, or one entry of the agenda. Its measure is taken from its own start;
 //!   so what is done at once, and what is left, never depends on how the caller cuts time or fills its batches.
-//! * The agenda stands in the document of the head: an engine that is restored goes on exactly there.
+//! * Each entry of the agenda is a document: an engine that is restored goes on exactly there.
 //! * It is worked off before anything else falls due or comes in, as of the instant at which it was left. Nobody sees a
 //!   half state as a whole one: `step` takes no input before, and what the agenda still evaluates is served by nobody.
 //! * What a piece leaves goes in front of what was left before: things happen in the order in which they would have
@@ -15,7 +15,8 @@
 //!
 //! Why it holds: a loop begins nothing more once the piece has come to [`CHANGED_ENOUGH`] or [`EFFECTS_ENOUGH`]; what was begun
 //! by then (one pick with all that it takes its post from, one order taken back) ends within the room between enough and
-//! the bound; and a notice that finds no room is left for the next piece. `tests/invariants.rs` asks after every step.
+//! the bound; and a notice, which five desks may hear, is left once enough is done. `tests/small_steps.rs` and
+//! `tests/invariants.rs` ask after every call.
 
 use std::collections::BTreeSet;
 
@@ -27,6 +28,7 @@ use super::escalation::Escalation;
 use super::lifecycle::Ending;
 use super::plan::Evaluation;
 use super::snapshot::Key;
+use super::state::{Left, STATE_VERSION};
 use super::{Engine, NoticeKind};
 use crate::model::{AreaId, Desk, IncidentId, PostId, Recall, Timestamp};
 
@@ -37,7 +39,7 @@ pub const CHANGED_MAX: usize = 64;
 pub const EFFECTS_MAX: usize = 256;
 
 /// Documents and effects after which a piece begins nothing more.
-const CHANGED_ENOUGH: usize = 28;
+const CHANGED_ENOUGH: usize = 24;
 const EFFECTS_ENOUGH: usize = 120;
 
 /// Kept free by whoever asks for room, for what is said and changed on the way out.
@@ -48,11 +50,11 @@ const EFFECTS_SPARE: usize = 40;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Todo {
-    /// Needs of an incident are served further.
+    /// Needs are served further.
     Serve {
-        /// Whose.
-        incident: IncidentId,
-        /// Why, in the word that its orders carry.
+        /// Of these incidents, in turn.
+        incidents: Vec<IncidentId>,
+        /// Why, in the word that their orders carry.
         cause: SmolStr,
     },
     /// A pick thinned an area: somebody covers it.
@@ -86,7 +88,7 @@ pub enum Todo {
     GiveUp(PostId),
     /// Orders of posts that are on no roster any more are taken back and served anew.
     Sweep,
-    /// A notice that found no room.
+    /// A notice that is still to be raised.
     Notice {
         /// About which incident.
         incident: Option<IncidentId>,
@@ -193,7 +195,8 @@ impl Engine {
         }
         self.touch(Key::Head);
         for todo in left.into_iter().rev() {
-            self.head.agenda.push_front(todo);
+            let n = self.put_in_front(todo);
+            self.touch(Key::Todo(n));
         }
         let mut touched = std::mem::take(&mut self.piece.touched);
         spent.changed += touched.len() - 1;
@@ -211,14 +214,34 @@ impl Engine {
         self.piece.touched.insert(key);
     }
 
+    /// Puts something in front of what is left to do; returns its number.
+    pub(super) fn put_in_front(&mut self, todo: Todo) -> i64 {
+        let n = self.agenda.first_key_value().map_or(0, |(first, _)| first - 1);
+        self.agenda.insert(n, Left { v: STATE_VERSION, todo });
+        n
+    }
+
+    /// Works off an entry of the agenda, as far as one piece goes.
+    pub(super) fn work_off(&mut self, n: i64) {
+        self.touch(Key::Todo(n));
+        if let Some(left) = self.agenda.remove(&n) {
+            self.work(left.todo);
+        }
+    }
+
+    /// Documents that the present piece has changed, with those of what it leaves.
+    fn changed_so_far(&self) -> usize {
+        self.piece.touched.len() + self.piece.left.len()
+    }
+
     /// Whether the piece has done enough: what is not begun yet is left.
     pub(super) fn enough(&self) -> bool {
-        self.piece.touched.len() >= CHANGED_ENOUGH || self.said_so_far() >= EFFECTS_ENOUGH
+        self.changed_so_far() >= CHANGED_ENOUGH || self.said_so_far() >= EFFECTS_ENOUGH
     }
 
     /// Whether so many documents and effects more still fit, with some to spare.
     pub(super) fn has_room(&self, changed: usize, said: usize) -> bool {
-        self.piece.touched.len() + changed + CHANGED_SPARE <= CHANGED_MAX
+        self.changed_so_far() + changed + CHANGED_SPARE <= CHANGED_MAX
             && self.said_so_far() + said + EFFECTS_SPARE <= EFFECTS_MAX
     }
 
@@ -227,9 +250,11 @@ impl Engine {
         EFFECTS_MAX.saturating_sub(self.said_so_far() + EFFECTS_SPARE)
     }
 
-    /// Leaves something for the steps that follow, at the same instant.
+    /// Leaves something for the steps that follow, at the same instant; once, however often it is asked for.
     pub(super) fn leave(&mut self, todo: Todo) {
-        self.piece.left.push(todo);
+        if !self.left().any(|known| *known == todo) {
+            self.piece.left.push(todo);
+        }
     }
 
     /// Whether what comes next has to be left: enough is done, or what it stands on is left itself.
@@ -244,7 +269,7 @@ impl Engine {
 
     /// What is left to do, whatever falls due meanwhile.
     pub(super) fn left(&self) -> impl Iterator<Item = &Todo> {
-        self.piece.left.iter().chain(&self.head.agenda)
+        self.piece.left.iter().chain(self.agenda.values().map(|left| &left.todo))
     }
 
     /// Whether an incident is half evaluated: it is served when that is done.
@@ -254,13 +279,13 @@ impl Engine {
 
     /// The instant at which what is left has to be done: that at which it was left.
     pub(super) fn agenda_at(&self) -> Option<Timestamp> {
-        (!self.head.agenda.is_empty()).then_some(self.now)
+        (!self.agenda.is_empty()).then_some(self.now)
     }
 
-    /// Works off one entry of the agenda, as far as one piece goes.
+    /// Does what was left, as far as the present piece goes.
     pub(super) fn work(&mut self, todo: Todo) {
         match todo {
-            Todo::Serve { incident, cause } => drop(self.serve_as(&incident, &cause)),
+            Todo::Serve { incidents, cause } => self.serve_each(&incidents, &cause),
             Todo::MoveUp { incident, area, original } => _ = self.move_up(&incident, &area, &original),
             Todo::TakeBack { incident, orders, reason } => self.take_back(&incident, &orders, reason),
             Todo::Released(post) => self.after_release(&post),

@@ -89,10 +89,22 @@ impl Engine {
 
     pub(super) fn serve_as(&mut self, id: &IncidentId, cause: &SmolStr) -> Vec<OrderId> {
         if self.enough() {
-            self.leave(Todo::Serve { incident: id.clone(), cause: cause.clone() });
+            self.leave(Todo::Serve { incidents: vec![id.clone()], cause: cause.clone() });
             return Vec::new();
         }
         self.serve_now(id, cause, None)
+    }
+
+    /// Serves one incident after the other, as far as this step goes.
+    pub(super) fn serve_each(&mut self, incidents: &[IncidentId], cause: &SmolStr) {
+        for (done, id) in incidents.iter().enumerate() {
+            if self.enough() {
+                return self.leave(Todo::Serve { incidents: incidents[done..].to_vec(), cause: cause.clone() });
+            }
+            if self.incidents.get(id).is_some_and(|incident| incident.state.is_open()) {
+                self.serve_now(id, cause, None);
+            }
+        }
     }
 
     /// The same for who must know whether anybody was found: at least one post is ordered now, if there is one, and first
@@ -157,8 +169,8 @@ impl Engine {
     fn take(&mut self, id: &IncidentId, picks: Vec<Pick>, cause: &SmolStr) -> Vec<OrderId> {
         let (mut orders, mut robbed, mut thin) = (Vec::new(), Vec::new(), Vec::new());
         for pick in picks {
-            if !orders.is_empty() && self.enough() {
-                self.leave(Todo::Serve { incident: id.clone(), cause: cause.clone() });
+            if !orders.is_empty() && !self.has_room_for(&pick, thin.len()) {
+                self.leave(Todo::Serve { incidents: vec![id.clone()], cause: cause.clone() });
                 break;
             }
             if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
@@ -193,12 +205,17 @@ impl Engine {
         for (area, original) in thin {
             self.cover(id, area, original);
         }
-        for other in robbed {
-            if self.incidents[&other].state.is_open() {
-                self.serve(&other, &Cause::Robbed);
-            }
-        }
+        robbed.retain(|other| self.incidents[other].state.is_open());
+        self.serve_each(&robbed, &Cause::Robbed.word());
         orders
+    }
+
+    /// Whether all that a pick changes and says still fits, and what the picks before it have yet to follow.
+    fn has_room_for(&self, pick: &Pick, thin: usize) -> bool {
+        // The order and its post; for each order that it takes its post from, that and its incident, and a notice that may
+        // have to be left; an area to be covered, the robbed to be served, and the rest of the picks.
+        let taken = pick.drops.len() + usize::from(pick.preempts.is_some());
+        self.has_room(2 + 3 * taken + thin + 3, 8 + 3 * taken)
     }
 
     /// Takes a post's present order from it. Returns the incident that lost it, to be served anew.

@@ -41,6 +41,7 @@ mod escalation;
 mod fleet;
 mod folding;
 mod grid;
+mod hours;
 mod input;
 mod lifecycle;
 pub mod linkage;
@@ -82,7 +83,7 @@ use agenda::Spent;
 use deadline::Deadline;
 use repeats::Repeats;
 use snapshot::Key;
-use state::{Bucket, CallList, Head, Incident, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION};
+use state::{Bucket, CallList, Head, Incident, Left, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION};
 
 /// Deadlines fired, and entries of the agenda worked off, by one call of [`Engine::advance`].
 const FIRED_MAX: usize = 64;
@@ -107,6 +108,8 @@ pub struct Engine {
     notices: BTreeMap<SmolStr, OpenNotice>,
     buckets: BTreeMap<SmolStr, Bucket>,
     repeats: Repeats,
+    /// What is left to do, the first to be done in front.
+    agenda: BTreeMap<i64, Left>,
     changed: BTreeSet<Key>,
 
     // Derived: built anew by a restore.
@@ -154,6 +157,7 @@ impl Engine {
             notices: BTreeMap::new(),
             buckets: BTreeMap::new(),
             repeats: Repeats::default(),
+            agenda: BTreeMap::new(),
             changed: BTreeSet::new(),
             fleet,
             wheel: wheel::Wheel::default(),
@@ -184,6 +188,10 @@ impl Engine {
 
     /// Builds everything that is derived from documents.
     fn derive(&mut self) {
+        // A head of an older version does not say what hours have begun and ended: then all by now.
+        if self.now != Timestamp(0) && self.head.hours.is_none() {
+            self.hours_up_to_now();
+        }
         let posts: Vec<_> = self.posts.iter().map(|(id, record)| (id.clone(), record.clone())).collect();
         for (id, record) in posts {
             if record.gone {
@@ -204,9 +212,7 @@ impl Engine {
     /// Puts every deadline on an empty wheel: after a restore, and after a playbook whose spans may be others.
     fn arm_all(&mut self) {
         self.wheel = wheel::Wheel::default();
-        if self.now != Timestamp(0) {
-            self.arm_all_hours();
-        }
+        self.arm_all_hours();
         for minute in self.repeats.minutes().collect::<BTreeSet<_>>() {
             self.wheel.insert(Repeats::dies(minute, self.playbook.limits.repeats_known), Deadline::Forget(minute));
         }
@@ -258,14 +264,8 @@ impl Engine {
         if self.now == Timestamp(0) {
             self.now = at;
             self.touch(Key::Head);
+            self.hours_up_to_now();
             self.arm_all_hours();
-        }
-    }
-
-    fn arm_all_hours(&mut self) {
-        let posts: Vec<PostId> = self.fleet.iter().map(|u| u.spec.id.clone()).collect();
-        for post in posts {
-            self.arm_hours(&post);
         }
     }
 
@@ -280,10 +280,7 @@ impl Engine {
     /// one step would grow without bound. Only an outage and a set clock, which change nothing but what is said, may come in.
     pub fn step(&mut self, at: Timestamp, input: Input, effects: &mut Vec<Effect>) -> Answer {
         let comes_in = matches!(input, Input::Outage(_) | Input::WallSet(_));
-        assert!(
-            comes_in || self.next_due().is_none_or(|due| due >= at && self.head.agenda.is_empty()),
-            "advance first"
-        );
+        assert!(comes_in || self.next_due().is_none_or(|due| due >= at && self.agenda.is_empty()), "advance first");
         std::mem::swap(&mut self.out, effects);
         self.open_piece();
         self.wake(at);
@@ -315,7 +312,7 @@ impl Engine {
                 break;
             }
         }
-        let done = self.next_due().is_none_or(|next| next > to) && self.head.agenda.is_empty();
+        let done = self.next_due().is_none_or(|next| next > to) && self.agenda.is_empty();
         if done && self.outage.is_some_and(|outage| outage.to <= to) {
             self.outage = None;
         }
@@ -328,15 +325,12 @@ impl Engine {
 
     /// Works off the next entry of the agenda, else fires the next deadline. False when nothing is due, or has room.
     fn next_piece(&mut self, to: Timestamp, spent: &mut Spent) -> bool {
-        if !self.head.agenda.is_empty() {
+        if let Some((&n, _)) = self.agenda.first_key_value() {
             if !spent.leaves(agenda::ANY) {
                 return false;
             }
             self.open_piece();
-            self.touch(Key::Head);
-            if let Some(todo) = self.head.agenda.pop_front() {
-                self.work(todo);
-            }
+            self.work_off(n);
             return self.close_piece(spent);
         }
         let has_room = |deadline: &Deadline| spent.leaves(agenda::at_most(deadline));
@@ -365,7 +359,7 @@ impl Engine {
             Deadline::Take(notice) => self.pass_notice(&notice),
             Deadline::CallEnds(incident) => self.end_call(&incident, "time is over"),
             Deadline::CallGoesOn(incident) => self.work_call(&incident),
-            Deadline::Hours(post) => self.hours_changed(&post),
+            Deadline::Hours(post) => self.hours_changed(due, &post),
             Deadline::Quiet(incident) => self.flood_quiet(&incident),
             Deadline::Forget(minute) => self.forget_minute(minute),
             Deadline::Retire(incident) => self.retire(&incident),
@@ -487,7 +481,7 @@ impl Engine {
     /// Entries of the agenda: what an input or a deadline began and left to the steps that follow.
     #[must_use]
     pub fn left_to_do(&self) -> usize {
-        self.head.agenda.len()
+        self.agenda.len()
     }
 
     // Shared by the parts

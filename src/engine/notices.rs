@@ -13,13 +13,10 @@ use super::{Actor, AgencyMessage, Effect, Engine, Notice, NoticeKind, What};
 use crate::model::{Desk, IncidentId, Millis, Severity};
 use crate::playbook::Subscription;
 
-/// The most desks that hear one notice.
-const DESKS: usize = 5;
-
 impl Engine {
-    /// Raises a notice at every desk that subscribed to its kind; one for which this step has no room, in the next.
+    /// Raises a notice at every desk that subscribed to its kind; where enough is done already, in the next step.
     pub(super) fn notice(&mut self, incident: Option<&IncidentId>, kind: NoticeKind, text: String) {
-        if !self.has_room(1 + DESKS, 2 * DESKS) {
+        if self.enough() {
             return self.leave(Todo::Notice { incident: incident.cloned(), desk: None, kind, text });
         }
         let severity = incident.and_then(|id| self.incidents.get(id)).map(|i| i.classification.severity);
@@ -35,7 +32,7 @@ impl Engine {
 
     /// Raises a notice at the desk of supervision, whether it subscribed or not.
     pub(super) fn supervise(&mut self, id: &IncidentId, kind: NoticeKind, text: String) {
-        if !self.has_room(2, 2) {
+        if self.enough() {
             let desk = Some(Desk::Supervision);
             return self.leave(Todo::Notice { incident: Some(id.clone()), desk, kind, text });
         }

@@ -21,6 +21,7 @@ impl Engine {
             RosterChange::Post(spec) => {
                 let post = spec.id.clone();
                 self.disarm_hours(&post);
+                self.hours_up_to_now();
                 self.fleet.put((*spec).clone());
                 let record = self.post_record(&post);
                 (record.spec, record.gone) = (Some(*spec), false);
@@ -88,6 +89,7 @@ impl Engine {
             ));
         }
         self.head.playbook = playbook.hash.clone();
+        self.hours_up_to_now();
         self.touch(super::Key::Head);
         let before: Vec<PostId> = self.fleet.iter().map(|u| u.spec.id.clone()).collect();
         self.playbook = playbook;
@@ -124,8 +126,9 @@ impl Engine {
 
     /// After a restore: the playbook may be another one than before, or the last sweep was not done.
     pub(super) fn look_for_the_gone(&mut self) {
-        if self.order_of_the_gone().is_some() && !self.head.agenda.contains(&Todo::Sweep) {
-            self.head.agenda.push_back(Todo::Sweep);
+        let sweeps = self.left().any(|todo| *todo == Todo::Sweep);
+        if !sweeps && self.order_of_the_gone().is_some() {
+            self.put_in_front(Todo::Sweep);
         }
     }
 

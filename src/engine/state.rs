@@ -4,7 +4,7 @@
 //! document of its own, so that none outgrows its bound. Everything else the engine holds (the wheel, the fleet's
 //! tasks, the waiting queue, the index of places) is derived from these and built anew by a restore.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -392,8 +392,8 @@ pub struct SeenList {
     pub seen: Vec<Seen>,
 }
 
-/// The head: counters of the command area, and what is left to do.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+/// The head: counters of the command area.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Head {
     /// Version of this form.
     pub v: u8,
@@ -407,9 +407,18 @@ pub struct Head {
     pub notices: u32,
     /// Hash of the playbook in force.
     pub playbook: SmolStr,
-    /// What was begun and is not done yet, in the order in which it is done.
-    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
-    pub agenda: VecDeque<Todo>,
+    /// The newest beginning or end of a post's hours that has been fired: those after it, by instant and post, are to come.
+    #[serde(default)]
+    pub hours: Option<(Timestamp, PostId)>,
+}
+
+/// What was begun and is not done yet: `todo/<n>`, worked off in the order of the numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    /// Version of this form.
+    pub v: u8,
+    /// What is to be done.
+    pub todo: Todo,
 }
 
 impl Incident {

@@ -129,7 +129,8 @@ impl Engine {
             post: act.post.as_str().into(),
             act: what,
             lateness,
-            on_behalf: on_behalf.is_some(),
+            // Where the engine itself writes it down nobody has spoken.
+            on_behalf: matches!(on_behalf, Some(Actor::Seat(_))),
         };
         self.say(Some(&id.incident), by.clone(), said);
         if let Some(words) = act.reason.clone().filter(|w| !w.is_empty()) {

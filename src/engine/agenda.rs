@@ -286,7 +286,7 @@ impl Engine {
     pub(super) fn work(&mut self, todo: Todo) {
         match todo {
             Todo::Serve { incidents, cause } => self.serve_each(&incidents, &cause),
-            Todo::MoveUp { incident, area, original } => _ = self.move_up(&incident, &area, &original),
+            Todo::MoveUp { incident, area, original } => self.move_up(&incident, &area, &original),
             Todo::TakeBack { incident, orders, reason } => self.take_back(&incident, &orders, reason),
             Todo::Released(post) => self.after_release(&post),
             Todo::Lose { post, leaves } => self.lose(&post, leaves),

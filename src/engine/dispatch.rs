@@ -174,11 +174,7 @@ impl Engine {
                 break;
             }
             if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
-                self.notice(
-                    Some(id),
-                    NoticeKind::LimitReached,
-                    format!("{id} has had {} orders", self.incidents[id].orders),
-                );
+                self.say_full(id);
                 break;
             }
             for order in &pick.drops {
@@ -216,6 +212,11 @@ impl Engine {
         // have to be left; an area to be covered, the robbed to be served, and the rest of the picks.
         let taken = pick.drops.len() + usize::from(pick.preempts.is_some());
         self.has_room(2 + 3 * taken + thin + 3, 8 + 3 * taken)
+    }
+
+    fn say_full(&mut self, id: &IncidentId) {
+        let text = format!("{id} has had {} orders", self.incidents[id].orders);
+        self.notice(Some(id), NoticeKind::LimitReached, text);
     }
 
     /// Takes a post's present order from it. Returns the incident that lost it, to be served anew.
@@ -481,7 +482,9 @@ impl Engine {
         failed.superseded = true;
         let (need, covers, beyond) = (failed.need.map(usize::from), failed.covers.clone(), failed.beyond);
         if let Some((area, original)) = covers {
-            return self.move_up(&id, &area, &original);
+            // That nobody can move up is a notice of its own.
+            self.move_up(&id, &area, &original);
+            return true;
         }
         match need {
             None => false,
@@ -546,7 +549,7 @@ impl Engine {
     }
 
     /// The nearest idle post of an area above its own minimum covers the area of one that went (补位).
-    pub(super) fn move_up(&mut self, id: &IncidentId, area: &AreaId, original: &PostId) -> bool {
+    pub(super) fn move_up(&mut self, id: &IncidentId, area: &AreaId, original: &PostId) {
         let excluded = self.excluded(id);
         let local = self.local(self.now);
         let Some(pick) = linkage::move_up(&self.playbook, &self.fleet, area, &excluded, self.now, local) else {
@@ -555,10 +558,10 @@ impl Engine {
                 NoticeKind::CoverThin,
                 format!("{area} is under its minimum cover and nobody can move up"),
             );
-            return false;
+            return;
         };
         if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
-            return false;
+            return self.say_full(id);
         }
         let issue = Issue {
             post: pick.post.clone(),
@@ -573,7 +576,6 @@ impl Engine {
         };
         let cover = self.issue(id, issue);
         self.say(Some(id), Actor::Engine, What::MovedUp { area: area.clone(), post: pick.post, order: cover });
-        true
     }
 
     /// Takes orders of an incident back, one after the other, as far as this step goes.
@@ -677,9 +679,11 @@ impl Engine {
         if self.enough() {
             return self.leave(Todo::Released(post.clone()));
         }
-        let unit = self.fleet.get(post);
-        let idle =
-            unit.map_or_else(|| !self.posts.get(post).is_some_and(|r| !r.orders.is_empty()), |u| u.tasks.is_empty());
+        let idle = match self.fleet.get(post) {
+            Some(unit) => unit.tasks.is_empty(),
+            // Off the roster: its document holds what it still has.
+            None => self.posts.get(post).is_none_or(|record| record.orders.is_empty()),
+        };
         if !idle {
             return;
         }

@@ -590,6 +590,8 @@ impl Engine {
                     self.recall(&order, Recall::NeedFilled);
                 }
             }
+            // Who waited for somebody else may have been answered by the first one.
+            self.requeue(&id);
         }
     }
 

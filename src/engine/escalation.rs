@@ -2,6 +2,7 @@
 //! tick, and the gap is itself a notice.
 
 use super::dispatch::Cause;
+use super::state::{MarkRun, MarkState};
 use super::{Actor, Engine, NoticeKind, What};
 use crate::model::{Desk, IncidentId, MarkName, OrderId, Timestamp};
 use crate::playbook::{Milestone, OnMiss};
@@ -100,9 +101,21 @@ impl Engine {
         }
     }
 
+    /// A gap is itself a notice, which an incident's mark repeats until a person has taken it.
     fn nobody_reached(&mut self, id: &IncidentId, miss: &Miss, action: OnMiss) {
         self.say(Some(id), Actor::Engine, What::NobodyReached { action, mark: miss.name.clone() });
+        let taken = |run: &MarkRun| run.mark == miss.mark && run.gap_taken;
+        if miss.order.is_none() && self.incidents[id].marks.iter().any(taken) {
+            return;
+        }
         self.notice(Some(id), NoticeKind::NobodyReached, format!("{action} for {} of {id} reached nobody", miss.name));
+    }
+
+    /// A person has taken it that nobody is left to call for the marks missed so far.
+    pub(super) fn take_gaps(&mut self, id: &IncidentId) {
+        for run in self.incident_mut(id).marks.iter_mut().filter(|run| run.state == MarkState::Missed) {
+            run.gap_taken = true;
+        }
     }
 
     /// The incident climbs a level. At the city there is nobody above.

@@ -31,9 +31,9 @@ fn playbook(folder: &str) -> Result<Vec<(String, String)>, String> {
 fn every_scenario_prints_what_is_recorded() {
     let mut files = files(&root().join("tests/scenarios"), "txt");
     assert!(files.len() >= 80, "only {} scenarios", files.len());
-    // For whoever works on one of them.
-    if let Ok(name) = std::env::var("MUSTER_SCENARIO") {
-        files.retain(|file| file.file_stem().is_some_and(|stem| stem == name.as_str()));
+    // For whoever works on one of them, or on a few: `MUSTER_SCENARIO=a,b`.
+    if let Ok(names) = std::env::var("MUSTER_SCENARIO") {
+        files.retain(|file| file.file_stem().is_some_and(|stem| names.split(',').any(|name| stem == name)));
     }
     let mut failed = Vec::new();
     let mut runner = scenario::Runner::new(&playbook);

@@ -502,6 +502,8 @@ impl Engine {
         if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
             return false;
         }
+        // What gives way to cover ends before the post has its order, so that its queue stays within its bound.
+        let robbed: Vec<IncidentId> = pick.drops.iter().filter_map(|order| self.rob(order, id, false)).collect();
         let issue = Issue {
             post: pick.post.clone(),
             role: Role::Cover,
@@ -516,6 +518,11 @@ impl Engine {
         let _ = order;
         let cover = self.issue(id, issue);
         self.say(Some(id), Actor::Engine, What::MovedUp { area: area.clone(), post: pick.post, order: cover });
+        for other in robbed {
+            if self.incidents[&other].state.is_open() {
+                self.serve(&other, &Cause::Robbed);
+            }
+        }
         true
     }
 

@@ -171,12 +171,17 @@ impl Engine {
         for (area, post, order) in thin {
             self.move_up(id, &area, &post, &order);
         }
+        self.serve_robbed(robbed);
+        orders
+    }
+
+    /// Serves anew at once those who lost a post.
+    fn serve_robbed(&mut self, robbed: Vec<IncidentId>) {
         for other in robbed {
             if self.incidents[&other].state.is_open() {
                 self.serve(&other, &Cause::Robbed);
             }
         }
-        orders
     }
 
     /// Takes a post's present order from it. Returns the incident that lost it, to be served anew.
@@ -518,11 +523,7 @@ impl Engine {
         let _ = order;
         let cover = self.issue(id, issue);
         self.say(Some(id), Actor::Engine, What::MovedUp { area: area.clone(), post: pick.post, order: cover });
-        for other in robbed {
-            if self.incidents[&other].state.is_open() {
-                self.serve(&other, &Cause::Robbed);
-            }
-        }
+        self.serve_robbed(robbed);
         true
     }
 

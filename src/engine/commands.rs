@@ -701,7 +701,9 @@ impl Engine {
     }
 
     fn take_notice(&mut self, notice: &SmolStr, by: Actor) -> Result<Answer, Refusal> {
-        let about = self.notices.get(notice).and_then(|n| n.incident.clone());
+        let open = self.notices.get(notice);
+        let about = open.and_then(|n| n.incident.clone());
+        let gap = open.is_some_and(|n| n.kind == NoticeKind::NobodyReached);
         if !self.drop_notice(notice) {
             let detail = format!("no notice {notice} waits to be taken");
             return Err(Refusal::new(
@@ -716,6 +718,9 @@ impl Engine {
             let now = self.now;
             if self.incidents.get(id).is_some_and(|i| i.state.is_open()) {
                 self.take_up(id, now);
+                if gap {
+                    self.take_gaps(id);
+                }
             }
         }
         Ok(Answer::applied(about))

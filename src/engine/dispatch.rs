@@ -563,6 +563,8 @@ impl Engine {
         if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
             return self.say_full(id);
         }
+        // What gives way to cover ends before the post has its order, so that its queue stays within its bound.
+        let robbed: Vec<IncidentId> = pick.drops.iter().filter_map(|order| self.rob(order, id, false)).collect();
         let issue = Issue {
             post: pick.post.clone(),
             role: Role::Cover,
@@ -576,6 +578,7 @@ impl Engine {
         };
         let cover = self.issue(id, issue);
         self.say(Some(id), Actor::Engine, What::MovedUp { area: area.clone(), post: pick.post, order: cover });
+        self.serve_each(&robbed, &Cause::Robbed.word());
     }
 
     /// Takes orders of an incident back, one after the other, as far as this step goes.
@@ -727,6 +730,8 @@ impl Engine {
             let others = filling.into_iter().skip(wanted).map(|(_, _, order)| order);
             let late: Vec<u32> = others.filter(|o| self.orders[o].may_yet_come()).map(|o| o.n).collect();
             self.take_back(&id, &late, Recall::NeedFilled);
+            // Who waited for somebody else may have been answered by the first one.
+            self.requeue(&id);
         }
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::agenda::Todo;
 use super::dispatch::Cause;
+use super::state::{MarkRun, MarkState};
 use super::{Actor, Engine, NoticeKind, What};
 use crate::model::{IncidentId, OrderId, Timestamp};
 use crate::playbook::{Mark, Milestone, OnMiss};
@@ -133,11 +134,11 @@ impl Engine {
         let tired = miss.order == 0 && miss.round > self.playbook.limits.mark_repeats;
         if tired && !matches!(action, OnMiss::Notice | OnMiss::Supervise) {
             // Nobody new is called any more; that nobody stands there is said again until a person takes it.
-            return self.nobody_reached(id, mark, action);
+            return self.nobody_reached(id, miss, mark, action);
         }
         if !self.act_on(id, miss, mark, action) && !escalation.gaps.contains(&action) {
             escalation.gaps.push(action);
-            self.nobody_reached(id, mark, action);
+            self.nobody_reached(id, miss, mark, action);
         }
     }
 
@@ -178,9 +179,21 @@ impl Engine {
         }
     }
 
-    fn nobody_reached(&mut self, id: &IncidentId, mark: &Mark, action: OnMiss) {
+    /// A gap is itself a notice, which an incident's mark repeats until a person has taken it.
+    fn nobody_reached(&mut self, id: &IncidentId, miss: &Miss, mark: &Mark, action: OnMiss) {
         self.say(Some(id), Actor::Engine, What::NobodyReached { action, mark: mark.name.clone() });
+        let taken = |run: &MarkRun| run.mark == miss.mark && run.gap_taken;
+        if miss.order == 0 && self.incidents[id].marks.iter().any(taken) {
+            return;
+        }
         self.notice(Some(id), NoticeKind::NobodyReached, format!("{action} for {} of {id} reached nobody", mark.name));
+    }
+
+    /// A person has taken it that nobody is left to call for the marks missed so far.
+    pub(super) fn take_gaps(&mut self, id: &IncidentId) {
+        for run in self.incident_mut(id).marks.iter_mut().filter(|run| run.state == MarkState::Missed) {
+            run.gap_taken = true;
+        }
     }
 
     /// The incident climbs a level. At the city there is nobody above.

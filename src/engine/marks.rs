@@ -373,6 +373,7 @@ fn run_of(mark: u16, anchor: Timestamp, limit: Millis, warning: Option<Millis>) 
         warn: warning.map(|span| anchor + span),
         state: MarkState::Running,
         rounds: 0,
+        gap_taken: false,
     }
 }
 

@@ -118,6 +118,9 @@ pub struct MarkRun {
     pub state: MarkState,
     /// How often it was missed.
     pub rounds: u32,
+    /// A person has taken it that nobody is left to call: that is no notice any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap_taken: bool,
 }
 
 /// How far a mark is.

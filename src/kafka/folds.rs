@@ -63,7 +63,7 @@ fn read(reader: &mut LogReader, restore: &mut Restore, ticket: u64, from: u64) -
             next = stored.offset + 1;
             match Record::decode(&stored.bytes) {
                 Ok(record) => restore.record(ticket, stored.offset, stored.appended, &record),
-                Err(why) => restore.malformed(ticket, stored.offset, why),
+                Err(why) => restore.malformed(ticket, stored.offset, stored.appended, why),
             }
         }
     }

@@ -592,7 +592,7 @@ impl Shard {
                     if matches!(why, Malformed::Foreign(_)) {
                         warn!(shard = self.parts.shard, offset = stored.offset, %why, "kafka.journal_foreign");
                     }
-                    self.owner.malformed(slice.ticket, stored.offset, why);
+                    self.owner.malformed(slice.ticket, stored.offset, stored.appended, why);
                 }
             }
         }

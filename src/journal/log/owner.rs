@@ -151,7 +151,9 @@ pub enum Alarm {
         known: u64,
     },
     /// Another record stands where we had read one: the log was cut back and has grown again.
-    #[error("record {offset} is another one than was read there, where step {known} was known before: records are lost")]
+    #[error(
+        "record {offset} is another one than was read there, where step {known} was known before: records are lost"
+    )]
     Replaced {
         /// Where it stands.
         offset: u64,
@@ -631,7 +633,7 @@ impl Owner {
     fn at_the_end(&mut self, asked: Timestamp, first: u64) {
         match self.phase {
             Phase::CatchingUp | Phase::Resting { .. } if !self.fold.is_complete() => {
-                self.hold(Alarm::Trimmed { first })
+                self.hold(Alarm::Trimmed { first });
             }
             Phase::CatchingUp | Phase::Resting { .. } => self.decide(asked),
             Phase::Claiming { landed: Some((_, appended)), epoch, sent, .. } => self.claim_read(epoch, sent, appended),

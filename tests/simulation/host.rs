@@ -48,9 +48,10 @@ pub struct Host {
     claimed: u64,
     checked: u64,
     /// It has read what the log has lost, and cannot have read yet that this was accepted.
-    pub shaken: bool,
+    shaken: bool,
     /// It has been told that something happened to the log, and what it had read was lost.
     warned: bool,
+    touched: bool,
 }
 
 /// What comes to a host; all of it waits while the host is stalled.
@@ -60,8 +61,7 @@ pub enum ToHost {
     Assign(u64),
     Revoke(u64),
     Disturbed,
-    /// The log has lost what stood from here on.
-    Shaken(u64),
+    Shaken,
     Report { token: Token, landed: Option<(u64, Timestamp)> },
     Bounds { reading: u64, first: u64, end: u64 },
     Records { reading: u64 },
@@ -117,6 +117,7 @@ impl Host {
             checked: u64::MAX,
             shaken: false,
             warned: false,
+            touched: false,
         }
     }
 
@@ -131,6 +132,12 @@ impl Host {
 
     pub fn is_owning(&self) -> bool {
         self.up && self.owner.as_ref().is_some_and(|owner| *owner.phase() == Phase::Owning)
+    }
+
+    pub fn shaken_by_loss(&mut self, from: u64) {
+        self.shaken = true;
+        let read = self.owner.as_ref().and_then(|owner| owner.fold().last());
+        self.touched = read.is_some_and(|last| last >= from);
     }
 
     /// Nothing is under way here. Where two are assigned for good, one of them rests.
@@ -261,9 +268,8 @@ impl City {
                 self.owner(host, Owner::revoke);
             }
             ToHost::Disturbed => self.owner(host, Owner::disturbed),
-            ToHost::Shaken(from) => {
-                let read = self.hosts[host].owner.as_ref().and_then(|owner| owner.fold().last());
-                self.host(host).warned = read.is_some_and(|last| last >= from) && self.loss_is_unaccepted();
+            ToHost::Shaken => {
+                self.host(host).warned = self.hosts[host].touched && self.loss_is_unaccepted();
                 self.owner(host, Owner::disturbed);
             }
             ToHost::Report { token, landed } => self.reported(host, token, landed),
@@ -426,10 +432,11 @@ impl City {
     fn restored(&mut self, host: usize, fold: Result<Fold, Alarm>) {
         say!(self, "{} has restored: {:?}", self.hosts[host].title(), fold.as_ref().map(Fold::next));
         if let Ok(fold) = &fold
-            && !self.loss_is_unaccepted()
+            && self.loss_is_past()
         {
             self.hosts[host].shaken = false;
             self.hosts[host].warned = false;
+            self.hosts[host].touched = false;
             let checked = self.truth.check_fold(fold);
             self.must(checked);
         }
@@ -653,6 +660,7 @@ impl City {
         if self.hosts[host].warned {
             self.fail(format!("{} acts on, though what it had read is lost", self.hosts[host].title()));
         }
+        self.hosts[host].touched |= self.was_lost(&step);
         if !self.truth.has(&step) && !self.was_lost(&step) {
             self.fail(format!("{} accepts step {}, which does not stand", self.hosts[host].title(), step.number));
         }

@@ -173,7 +173,10 @@ impl Seen {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { histories, events, records, steps, void, claims, drops, holds, .. } = self;
-        write!(f, "{histories} histories, {events} events, {records} records: {steps} steps, {claims} claims, {void} void; ")?;
+        write!(
+            f,
+            "{histories} histories, {events} events, {records} records: {steps} steps, {claims} claims, {void} void; "
+        )?;
         for (why, count) in [Why::Unknown, Why::NotNext, Why::Disturbed, Why::Lost, Why::Alarm].iter().zip(drops) {
             write!(f, "{} {count}, ", why.as_str())?;
         }

@@ -61,11 +61,25 @@ pub enum ToHost {
     Revoke(u64),
     Disturbed,
     Shaken,
-    Report { token: Token, landed: Option<(u64, Timestamp)> },
-    Bounds { reading: u64, first: u64, end: u64 },
-    Records { reading: u64 },
-    Arrived { sent: u64, number: u64 },
-    Retry { sent: u64 },
+    Report {
+        token: Token,
+        landed: Option<(u64, Timestamp)>,
+    },
+    Bounds {
+        reading: u64,
+        first: u64,
+        end: u64,
+    },
+    Records {
+        reading: u64,
+    },
+    Arrived {
+        sent: u64,
+        number: u64,
+    },
+    Retry {
+        sent: u64,
+    },
 }
 
 /// Actions that come of one letter at most.
@@ -501,7 +515,9 @@ impl City {
         };
         for door in 0..DOORS.len() {
             let position = toy.position(door);
-            let urgent = (position..position + LOOK_AHEAD).filter_map(|offset| waiting(door, offset)).find(|(_, urgent)| *urgent);
+            let urgent = (position..position + LOOK_AHEAD)
+                .filter_map(|offset| waiting(door, offset))
+                .find(|(_, urgent)| *urgent);
             if let Some((offset, _)) = urgent {
                 return Some((door, offset));
             }

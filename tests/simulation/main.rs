@@ -108,7 +108,9 @@ fn a_host_that_breaks_the_protocol_is_caught() {
     for fault in FAULTS {
         match search(fault.kind(), 0..20_000, Some(fault)) {
             Ok(_) => unseen.push(fault),
-            Err(finding) => println!("{fault:?}: after {} histories: {}", finding.after, finding.what.lines().next().unwrap()),
+            Err(finding) => {
+                println!("{fault:?}: after {} histories: {}", finding.after, finding.what.lines().next().unwrap())
+            }
         }
     }
     assert!(unseen.is_empty(), "nobody noticed: {unseen:?}");

@@ -40,7 +40,9 @@ impl Story {
     }
 
     fn report(&mut self, second: i64, text: &str, change: impl FnOnce(&mut Report)) {
-        self.pass(second);
+        if !self.steps.is_empty() {
+            self.pass(second);
+        }
         let at = self.at(second);
         let mut report = Report { text: text.into(), ..Report::default() };
         change(&mut report);

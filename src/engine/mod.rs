@@ -16,7 +16,8 @@
 //!
 //! # Time
 //! A deadline fires *as of its own instant*, however late the shell calls: decisions do not depend on how often the
-//! clock is looked at, and a history replayed gives the same bytes. Only what fell due during our own outage fires as
+//! clock is looked at, and a history replayed gives the same bytes. An input that is received at that very instant comes
+//! before it, since a limit belongs to the time that is given: the shell lets time pass up to the instant before. Only what fell due during our own outage fires as
 //! of the restart, once, marked late. At one instant deadlines fire in the order of their content, never of their
 //! insertion, so that a restored engine goes on exactly as one that never stopped.
 //!

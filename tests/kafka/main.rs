@@ -9,11 +9,13 @@
 #[path = "../support/broker.rs"]
 mod broker;
 mod cluster;
+mod decider;
 mod kills;
 mod lanes;
 mod outside;
 mod partition;
 mod process;
+mod reads;
 mod roles;
 #[cfg(feature = "kafka-tls")]
 mod secure;

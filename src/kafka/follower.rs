@@ -231,7 +231,11 @@ impl Following {
 
     fn tell(&self, shard: Shard, heard: impl IntoIterator<Item = Heard>, renewed: Option<&'static str>) {
         for heard in heard {
+            let restored = matches!(heard, Heard::Restored(..));
             self.parts.herald.tell(shard, heard);
+            if restored {
+                self.parts.picture.shown(shard.number);
+            }
         }
         if let Some(why) = renewed {
             warn!(shard = shard.number, why, "follower.renewed: the journal is read anew");

@@ -98,8 +98,9 @@ struct Shard {
 impl Shard {
     fn take(clients: &Arc<Clients>, options: &Options, name: &str, number: u32, playbooks: &Playbooks) -> Self {
         let mine = |area: &CommandArea| partition_of(area.as_str().as_bytes(), options.partitions) == number;
-        let owner =
-            Owner::new(OwnerName::new(&format!("{name}/{number}")), options.partitions, OwnerOptions::default(), 7);
+        // A document that was not written for so long is written anew: often, so that the journal can be trimmed soon.
+        let sweeping = OwnerOptions { sweep_age: 32, ..OwnerOptions::default() };
+        let owner = Owner::new(OwnerName::new(&format!("{name}/{number}")), options.partitions, sweeping, 7);
         let writer = options.client(muster::kafka::Role::JournalProducer).unwrap().create_with_context(Landed).unwrap();
         let topics: BTreeMap<String, Door> =
             Door::ALL.into_iter().map(|door| (clients.topic(door.as_str()), door)).collect();

@@ -361,7 +361,7 @@ async fn what_counts_for_nothing_is_not_shown_and_a_trimmed_journal_is_read_anew
     let owner = Decider::start(&options, "y", playbooks());
     let other = Node::start(&options, "b", quick()).await;
     other.ready().await;
-    for n in 0..1_100 {
+    for n in 0..150 {
         let report =
             event("muster.report", &format!("f{n}"), &json!({ "text": "噪音扰民", "place": { "id": "lotus-plaza" } }));
         assert_eq!(other.event("/v1/reports", &report).await.0, StatusCode::ACCEPTED);
@@ -376,11 +376,10 @@ async fn what_counts_for_nothing_is_not_shown_and_a_trimmed_journal_is_read_anew
 
     let late = Node::start(&options, "c", quick()).await;
     late.ready().await;
-    for node in [&late, &other] {
-        let (status, told) = node.get(&format!("/v1/incidents/{incident}")).await;
-        assert_eq!(status, StatusCode::OK, "{told}");
-        assert!(told["reports_count"].as_u64().unwrap() + told["folded"].as_u64().unwrap_or(0) > 1, "{told}");
-    }
+    let (status, told) = late.get(&format!("/v1/incidents/{incident}")).await;
+    assert_eq!(status, StatusCode::OK, "{told}");
+    let all = async |node: &Node| node.get("/v1/incidents?limit=1000").await.1["items"].clone();
+    assert_eq!(all(&late).await, all(&other).await);
     let (_, timeline) = late.get(&format!("/v1/incidents/{incident}/timeline")).await;
     assert_eq!(timeline["cut"], true, "what came before is in the topic only");
     assert_eq!(late.board.steps(), other.board.steps());

@@ -53,11 +53,17 @@ fn playbooks() -> Playbooks {
 
 /// A node without shards of its own.
 struct Node {
+    name: String,
     base: String,
     client: Client,
+    clients: Arc<Clients>,
+    routes: Arc<Routes>,
+    answers: Answers,
     picture: Picture,
     board: Arc<Board>,
+    hub: Hub,
     metrics: Arc<Metrics>,
+    clock: Clock,
     follower: Option<Follower>,
     stop: watch::Sender<bool>,
 }
@@ -71,37 +77,51 @@ impl Node {
         let hub = Hub::new(1_000, 1_000).named(name);
         let answers = Answers::new(1_000, 1_000);
         let picture = Picture::new(options.partitions, clock.clone());
-        let told = Arc::new(answers.clone());
-        let herald = Herald::new(name, routes.playbooks(), Arc::clone(&board), hub.clone(), told, Arc::clone(&metrics));
-        let parts = FollowerParts {
+        let parts = GateParts {
             clients: Arc::clone(&clients),
-            shards: options.partitions,
-            picture: picture.clone(),
-            herald,
             routes: Arc::clone(&routes),
-            limits: Limits::default(),
+            answers: answers.clone(),
+            picture: picture.clone(),
             metrics: Arc::clone(&metrics),
             clock: clock.clone(),
-        };
-        let follower = Some(Follower::start(parts).unwrap());
-        let parts = GateParts {
-            clients,
-            routes,
-            answers,
-            picture: picture.clone(),
-            metrics: Arc::clone(&metrics),
-            clock,
             options: gate,
         };
         let (stop, stopping) = watch::channel(false);
         let gate = Arc::new(KafkaGate::new(parts));
-        let app =
-            App::new(gate, Arc::clone(&board), hub, Arc::clone(&metrics), http::Options::default(), stopping.clone());
+        let (seen, counts) = (Arc::clone(&board), Arc::clone(&metrics));
+        let app = App::new(gate, seen, hub.clone(), counts, http::Options::default(), stopping.clone());
         let listener = http::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         drop(tokio::spawn(http::serve(listener, app, stopping)));
         let client = Client::builder().no_proxy().build().unwrap();
-        Self { base, client, picture, board, metrics, follower, stop }
+        let name = name.to_owned();
+        let follower = None;
+        let mut node =
+            Self { name, base, client, clients, routes, answers, picture, board, hub, metrics, clock, follower, stop };
+        node.follow();
+        node
+    }
+
+    fn follow(&mut self) {
+        let herald = Herald::new(
+            &self.name,
+            self.routes.playbooks(),
+            Arc::clone(&self.board),
+            self.hub.clone(),
+            Arc::new(self.answers.clone()),
+            Arc::clone(&self.metrics),
+        );
+        let parts = FollowerParts {
+            clients: Arc::clone(&self.clients),
+            shards: self.clients.options().partitions,
+            picture: self.picture.clone(),
+            herald,
+            routes: Arc::clone(&self.routes),
+            limits: Limits::default(),
+            metrics: Arc::clone(&self.metrics),
+            clock: self.clock.clone(),
+        };
+        self.follower = Some(Follower::start(parts).unwrap());
     }
 
     async fn get(&self, path: &str) -> (StatusCode, Value) {
@@ -380,6 +400,12 @@ async fn what_counts_for_nothing_is_not_shown_and_a_trimmed_journal_is_read_anew
     assert_eq!(status, StatusCode::OK, "{told}");
     let all = async |node: &Node| node.get("/v1/incidents?limit=1000").await.1["items"].clone();
     assert_eq!(all(&late).await, all(&other).await);
+    // Who had read less than was trimmed reads anew, and misses nothing that counts.
+    assert!(node.picture.standby(shard).unwrap().next() < low);
+    node.follow();
+    until("caught up", SOON, async || node.board.steps() == other.board.steps()).await;
+    assert_eq!(all(&node).await, all(&other).await);
+    assert!(node.metrics.text().unwrap().contains("muster_follower_events_total{event=\"trimmed\"} 1"));
     let (_, timeline) = late.get(&format!("/v1/incidents/{incident}/timeline")).await;
     assert_eq!(timeline["cut"], true, "what came before is in the topic only");
     assert_eq!(late.board.steps(), other.board.steps());

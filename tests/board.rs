@@ -40,6 +40,7 @@ impl Story {
     }
 
     fn report(&mut self, second: i64, text: &str, change: impl FnOnce(&mut Report)) {
+        self.pass(second);
         let at = self.at(second);
         let mut report = Report { text: text.into(), ..Report::default() };
         change(&mut report);
@@ -50,6 +51,7 @@ impl Story {
         let mut effects = Vec::new();
         let _ = self.engine.step(at, Input::Event(Box::new(event), None), &mut effects);
         self.commit(at, effects);
+        self.pass(second);
     }
 
     fn pass(&mut self, second: i64) {

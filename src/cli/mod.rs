@@ -11,6 +11,8 @@ pub mod explain;
 #[cfg(feature = "kafka")]
 pub mod gateway;
 #[cfg(feature = "kafka")]
+pub mod journal;
+#[cfg(feature = "kafka")]
 pub mod node;
 pub mod replay;
 pub mod run;
@@ -47,6 +49,9 @@ pub enum Command {
     Replay(replay::Args),
     /// Run scenarios and compare what happens with what is recorded in them.
     Test(test::Args),
+    /// Show or repair the journal in Kafka.
+    #[cfg(feature = "kafka")]
+    Journal(journal::Args),
     /// Make, check or show the topics in Kafka.
     #[cfg(feature = "kafka")]
     Topics(topics::Args),
@@ -61,6 +66,8 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),
             Self::Test(args) => test::run(args),
+            #[cfg(feature = "kafka")]
+            Self::Journal(args) => journal::run(args),
             #[cfg(feature = "kafka")]
             Self::Topics(args) => topics::run(args),
         }

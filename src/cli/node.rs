@@ -96,7 +96,11 @@ impl OnKafka {
         let node = Arc::new(Node::new(NodeParts {
             name: name.clone(),
             shards,
-            options: ShardOptions { outage_min: config.runtime.outage_min, ..ShardOptions::default() },
+            options: ShardOptions {
+                outage_min: config.runtime.outage_min,
+                record_bytes_max: usize::try_from(config.kafka.record_bytes_max).unwrap_or(usize::MAX),
+                ..ShardOptions::default()
+            },
             playbooks: Arc::new(playbooks),
             clients: Arc::clone(&clients),
             clock: clock.clone(),
@@ -188,6 +192,29 @@ impl Watch for Shown {
 
     fn forwarded(&self, _: u32) {
         self.metrics.forwarded.inc();
+    }
+
+    fn wrote(&self, _: u32, bytes: usize) {
+        #[expect(clippy::cast_precision_loss, reason = "a record has some hundred thousand bytes")]
+        self.metrics.record_bytes.observe(bytes as f64);
+    }
+
+    fn append_failed(&self, _: u32, why: &'static str) {
+        self.metrics.kafka_failures.with_label_values(&["append", why]).inc();
+    }
+
+    fn output_failed(&self, why: &'static str) {
+        self.metrics.kafka_failures.with_label_values(&["output", why]).inc();
+    }
+
+    fn trimmed(&self, shard: u32, first: u64, records: u64) {
+        self.metrics.journal_trimmed.inc_by(records);
+        let first = i64::try_from(first).unwrap_or(i64::MAX);
+        self.metrics.journal_first.with_label_values(&[shard.to_string()]).set(first);
+    }
+
+    fn trim_failed(&self, _: u32, why: &'static str) {
+        self.metrics.kafka_failures.with_label_values(&["trim", why]).inc();
     }
 }
 

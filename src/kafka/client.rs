@@ -30,6 +30,9 @@ use super::properties::{DEFAULTS, FIXED, Role};
 use super::token;
 use crate::model::Millis;
 
+/// What the protocol adds to a record, at most.
+const ENVELOPE_BYTES_MAX: u64 = 4_096;
+
 impl Options {
     /// The configuration of a client for `role`.
     ///
@@ -51,7 +54,10 @@ impl Options {
             Role::JournalReader => {
                 self.keys_of_consumers(&mut client, &format!("{}-{}", self.group, role.name()));
             }
-            Role::JournalProducer => self.keys_of_producers(&mut client, self.journal_timeout),
+            Role::JournalProducer => {
+                client.set("message.max.bytes", (self.record_bytes_max + ENVELOPE_BYTES_MAX).to_string());
+                self.keys_of_producers(&mut client, self.journal_timeout);
+            }
             Role::OutputProducer => {
                 client.set("linger.ms", ms(self.linger));
                 self.keys_of_producers(&mut client, self.output_timeout);

@@ -35,14 +35,21 @@ impl LogFolds {
     }
 
     fn from_log(&self, shard: u32, hint: Option<Low>) -> Result<Result<Fold, Alarm>, KafkaError> {
-        let mut reader = LogReader::new(Arc::clone(&self.clients), shard);
-        let mut restore = Restore::new(hint, self.shards);
-        let mut want = restore.start();
-        loop {
-            match want {
-                Want::Done(done) => return Ok(done.map(|fold| *fold)),
-                Want::Read { ticket, from } => want = read(&mut reader, &mut restore, ticket, from)?,
-            }
+        drive(&self.clients, shard, Restore::new(hint, self.shards))
+    }
+}
+
+/// Reads for a restore what it wants, until it is over.
+///
+/// # Errors
+/// When the brokers cannot be asked.
+pub fn drive(clients: &Arc<Clients>, shard: u32, mut restore: Restore) -> Result<Result<Fold, Alarm>, KafkaError> {
+    let mut reader = LogReader::new(Arc::clone(clients), shard);
+    let mut want = restore.start();
+    loop {
+        match want {
+            Want::Done(done) => return Ok(done.map(|fold| *fold)),
+            Want::Read { ticket, from } => want = read(&mut reader, &mut restore, ticket, from)?,
         }
     }
 }
@@ -56,7 +63,7 @@ fn read(reader: &mut LogReader, restore: &mut Restore, ticket: u64, from: u64) -
             next = stored.offset + 1;
             match Record::decode(&stored.bytes) {
                 Ok(record) => restore.record(ticket, stored.offset, stored.appended, &record),
-                Err(why) => restore.malformed(ticket, stored.offset, why),
+                Err(why) => restore.malformed(ticket, stored.offset, stored.appended, why),
             }
         }
     }

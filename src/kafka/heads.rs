@@ -32,7 +32,9 @@ impl Head {
     /// The head of a fold.
     #[must_use]
     pub fn of(shard: u32, fold: &Fold) -> Self {
-        let (low, next, stand) = (fold.low(), fold.next(), fold.stand().clone());
+        // A mark that a record carries: a restore is complete only from such a one.
+        let low = fold.carried().cloned().unwrap_or_else(|| fold.low());
+        let (next, stand) = (fold.next(), fold.stand().clone());
         Self { v: VERSION, shard, shards: fold.shards(), low, next, stand }
     }
 

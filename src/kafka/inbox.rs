@@ -169,6 +169,12 @@ impl Inbox {
             place.next = first;
             place.ahead = place.ahead.split_off(&first);
         }
+        if place.next > end {
+            // The log has lost its end, and somebody has accepted that: what comes now takes the offsets of what is lost.
+            place.next = end;
+            place.read = end;
+            place.ahead.clear();
+        }
         place.read = place.read.max(place.next);
         place.goal = end;
     }

@@ -2,10 +2,14 @@
 //!
 //! It is told to begin at positions (a *generation*) or to stop; what it hands over carries the generation, so that a
 //! word of an earlier one is known as such. Each door is taken by exact offset: what was handed over before is not
-//! handed over again, whatever the client does after a broker's trouble. A watch compares each door's place with the end
-//! of its log: a door that stands still although more is there gets a new consumer.
+//! handed over again, whatever the client does after a broker's trouble. So a consumer that failed is simply followed by
+//! another, from the same place: the shard need not know. A watch compares each door's place with the end of its log: a
+//! door that stands still although more is there gets a new consumer, too. What the shard is told is a log that does not
+//! hold what was not decided yet, or ends before what was: then messages are lost, and a person has to look.
 //!
 //! Back-pressure pauses the reports (and only them): what posts and operators say always comes in.
+
+#![expect(clippy::disallowed_methods, reason = "a silent door is noticed, and a failed one renewed, in real time")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +28,7 @@ use super::inbox::{Content, Door, Message};
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::reading::{Raw, Reading};
 use super::scout::Scout;
+use super::trouble::{Backoff, Seldom, Trouble};
 use crate::model::{Body, Millis, Timestamp};
 use crate::runtime::Clock;
 
@@ -39,6 +44,16 @@ const ASK: Duration = Duration::from_secs(3);
 const BACKLOG: u64 = 5_000;
 /// A door on which nothing came for so long is looked at.
 const WATCH_AFTER: Duration = Duration::from_secs(5);
+/// That question is given up sooner: other doors wait meanwhile.
+const WATCH_ASK: Duration = Duration::from_millis(500);
+/// A log that stays shorter than what was decided of it for so long has lost messages.
+const SHORT_WITHIN: Duration = Duration::from_secs(5);
+/// A consumer that failed is followed by another after so long, and ever later.
+const AGAIN: Duration = Duration::from_millis(50);
+/// But never later than this.
+const AGAIN_MAX: Duration = Duration::from_secs(2);
+/// Errors are told at most so often.
+const TOLD_EVERY: Duration = Duration::from_secs(5);
 
 /// Tells the thread what to do.
 #[derive(Debug)]
@@ -104,10 +119,21 @@ struct Reader {
     open: Option<Open>,
 }
 
+/// A reading of the doors, from one take-over to the next.
 struct Open {
     generation: Generation,
-    consumer: LogConsumer,
+    /// As the shard said when it began.
+    positions: BTreeMap<Door, u64>,
+    /// Empty until it is known where the logs are.
     doors: BTreeMap<Door, Place>,
+    /// None while the brokers cannot be asked, or the last one failed.
+    consumer: Option<LogConsumer>,
+    /// There is to be one then.
+    due: Instant,
+    backoff: Backoff,
+    /// Since when a log has ended before what was decided of it.
+    short: Option<Instant>,
+    told: Seldom,
     paused: bool,
     scouting: bool,
 }
@@ -121,6 +147,38 @@ struct Place {
     heard: Instant,
 }
 
+impl Open {
+    fn new(generation: Generation, positions: BTreeMap<Door, u64>) -> Self {
+        Self {
+            generation,
+            positions,
+            doors: BTreeMap::new(),
+            consumer: None,
+            due: Instant::now(),
+            backoff: Backoff::new(AGAIN, AGAIN_MAX),
+            short: None,
+            told: Seldom::new(TOLD_EVERY),
+            paused: false,
+            scouting: false,
+        }
+    }
+
+    /// The next offset of a door, if it is known.
+    fn next(&self, door: Door) -> Option<u64> {
+        match self.doors.get(&door) {
+            Some(place) => Some(place.next.max(place.decided)),
+            None => self.positions.get(&door).copied(),
+        }
+    }
+
+    /// Another consumer goes on from where this one came to.
+    fn renew(&mut self) {
+        self.consumer = None;
+        self.paused = false;
+        self.due = Instant::now() + self.backoff.failed();
+    }
+}
+
 impl Reader {
     fn run(mut self, orders: &Receiver<Order>) {
         loop {
@@ -129,71 +187,89 @@ impl Reader {
                 None => orders.recv().map_err(|_| TryRecvError::Disconnected),
             };
             match order {
-                Ok(Order::Open(generation, positions)) => self.begin(generation, &positions),
-                Ok(Order::Close) => self.close(),
+                Ok(Order::Open(generation, positions)) => {
+                    self.scout.close();
+                    self.open = Some(Open::new(generation, positions));
+                }
+                Ok(Order::Close) => {
+                    self.scout.close();
+                    self.open = None;
+                }
                 Err(TryRecvError::Disconnected) => return,
                 Err(TryRecvError::Empty) => {}
             }
             if let Some(mut open) = self.open.take() {
-                self.open = self.round(&mut open).then_some(open);
-            }
-        }
-    }
-
-    /// Asks where the logs are, until it is known or no longer wanted, and begins.
-    fn begin(&mut self, generation: Generation, positions: &BTreeMap<Door, u64>) {
-        self.close();
-        let consumer = match self.clients.reader() {
-            Ok(consumer) => consumer,
-            Err(error) => {
-                warn!(%error, shard = self.reading.shard, "kafka.inputs_unavailable");
-                self.mailbox.say(Mail::Disturbed("no consumer"));
-                return;
-            }
-        };
-        match self.places(generation, &consumer, positions) {
-            Ok((doors, end)) => {
-                let open = Open { generation, consumer, doors, paused: false, scouting: false };
-                if let Err(error) = self.assign(&open) {
-                    warn!(%error, shard = self.reading.shard, "kafka.inputs_unavailable");
-                    self.mailbox.say(Mail::Disturbed("no assignment"));
-                    return;
-                }
-                info!(shard = self.reading.shard, generation, ?positions, "kafka.inputs_opened");
+                self.round(&mut open);
                 self.open = Some(open);
-                self.scout_backlog(generation, end);
-            }
-            Err(error) => {
-                warn!(%error, shard = self.reading.shard, "kafka.inputs_unavailable");
-                self.mailbox.say(Mail::Disturbed("inputs not reachable"));
             }
         }
     }
 
-    fn places(
-        &self,
-        generation: Generation,
-        consumer: &LogConsumer,
-        positions: &BTreeMap<Door, u64>,
-    ) -> Result<(BTreeMap<Door, Place>, u64), KafkaError> {
-        let (mut doors, mut reports_end) = (BTreeMap::new(), 0);
+    /// Reads what has come, or sees to it that something can come.
+    fn round(&self, open: &mut Open) {
+        if open.consumer.is_some() {
+            self.read(open);
+        } else if Instant::now() < open.due {
+            std::thread::sleep(POLL);
+        } else if let Err(why) = self.connect(open) {
+            if let Some(kept_back) = open.told.now() {
+                warn!(why, shard = self.reading.shard, kept_back, "kafka.inputs_unavailable: trying again");
+            }
+            open.renew();
+        }
+    }
+
+    /// Asks where the logs are, and goes on from where we are. What lies between what was decided and what is there is told.
+    fn connect(&self, open: &mut Open) -> Result<(), String> {
+        let said = |error: KafkaError| error.to_string();
+        let consumer = self.clients.reader().map_err(said)?;
+        let mut found = Vec::new();
         for door in Door::ALL {
             let topic = self.clients.topic(door.as_str());
-            let (first, end) = consumer.fetch_watermarks(&topic, self.partition(), ASK)?;
-            let (first, end) = (offset(first), offset(end));
-            let known = positions.get(&door).copied();
-            if let Some(known) = known.filter(|known| *known < first && *known > 0) {
-                self.mailbox.say(Mail::Lost(generation, door, known));
-            }
-            self.mailbox.post(Mail::Opened(generation, door, first, end));
-            if door == Door::Reports {
-                reports_end = end;
-            }
-            let decided = known.unwrap_or(0).max(first);
-            let next = if door == Door::Field { self.fresh(consumer, decided)?.max(first) } else { decided };
+            let (first, end) = consumer.fetch_watermarks(&topic, self.partition(), ASK).map_err(said)?;
+            found.push((door, offset(first), offset(end)));
+        }
+        let known: Vec<Option<u64>> = found.iter().map(|(door, ..)| open.next(*door)).collect();
+        self.seems_short(open, &found, &known)?;
+        let begins = open.doors.is_empty();
+        let mut doors = BTreeMap::new();
+        for ((door, first, end), known) in found.iter().copied().zip(&known) {
+            let decided = known.unwrap_or(first).max(first).min(end.max(first));
+            let fresh = door == Door::Field && begins;
+            let next = if fresh { self.fresh(&consumer, decided).map_err(said)?.max(first) } else { decided };
             doors.insert(door, Place { decided, next, heard: Instant::now() });
         }
-        Ok((doors, reports_end))
+        self.assign(&consumer, &doors).map_err(said)?;
+        for ((door, first, end), known) in found.iter().copied().zip(known) {
+            if let Some(known) = known.filter(|known| (*known < first && *known > 0) || *known > end) {
+                self.mailbox.say(Mail::Lost(open.generation, door, known));
+            }
+            if begins {
+                self.mailbox.post(Mail::Opened(open.generation, door, first, end));
+            }
+        }
+        info!(shard = self.reading.shard, generation = open.generation, begins, ?doors, "kafka.inputs_opened");
+        (open.doors, open.consumer) = (doors, Some(consumer));
+        if begins {
+            let end = found.iter().find(|(door, ..)| *door == Door::Reports).map_or(0, |(_, _, end)| *end);
+            self.scout_backlog(open, end);
+        }
+        Ok(())
+    }
+
+    /// A log that ends before what was decided of it has lost messages, unless its new leader only does not know yet how
+    /// far it goes: that is over soon.
+    fn seems_short(&self, open: &mut Open, found: &[(Door, u64, u64)], known: &[Option<u64>]) -> Result<(), String> {
+        let ends_before = |((_, _, end), known): &(&(Door, u64, u64), &Option<u64>)| known.is_some_and(|k| k > *end);
+        let Some(((door, _, end), known)) = found.iter().zip(known).find(ends_before) else {
+            open.short = None;
+            return Ok(());
+        };
+        if open.short.get_or_insert_with(Instant::now).elapsed() >= SHORT_WITHIN {
+            return Ok(());
+        }
+        let known = known.unwrap_or_default();
+        Err(format!("{} ends at {end}, but was decided up to {known}", self.clients.topic(door.as_str())))
     }
 
     /// Where the positions of posts that are still fresh begin, if that is before `decided`.
@@ -205,47 +281,70 @@ impl Reader {
         let told = consumer.offsets_for_times(asked, ASK)?;
         let place = told.elements().first().map(|element| (element.error(), element.offset()));
         match place {
-            Some((Err(error), _)) => Err(error.into()),
+            Some((Err(error), _)) => Err(error),
             Some((Ok(()), Offset::Offset(first))) => Ok(offset(first).min(decided)),
             _ => Ok(decided),
         }
     }
 
-    fn assign(&self, open: &Open) -> Result<(), KafkaError> {
+    fn assign(&self, consumer: &LogConsumer, doors: &BTreeMap<Door, Place>) -> Result<(), KafkaError> {
         let mut list = TopicPartitionList::new();
-        for (door, place) in &open.doors {
+        for (door, place) in doors {
             let at = Offset::Offset(i64::try_from(place.next).unwrap_or(i64::MAX));
             list.add_partition_offset(&self.clients.topic(door.as_str()), self.partition(), at)?;
         }
-        open.consumer.assign(&list)
+        consumer.assign(&list)
     }
 
-    /// Reads what has come, at most a batch. Whether to go on.
-    fn round(&self, open: &mut Open) -> bool {
+    /// Reads what has come, at most a batch.
+    fn read(&self, open: &mut Open) {
+        let Some(consumer) = open.consumer.take() else { return };
         let mut read: BTreeMap<Door, Vec<Message>> = BTreeMap::new();
-        let (mut wait, mut count) = (POLL, 0);
+        let (mut wait, mut count, mut failed) = (POLL, 0, false);
         while count < BATCH
-            && let Some(polled) = open.consumer.poll(wait)
+            && !failed
+            && let Some(polled) = consumer.poll(wait)
         {
             wait = Duration::ZERO;
             count += 1;
             match polled {
                 Ok(message) => self.take(&message, &mut open.doors, &mut read),
-                Err(error) if is_passing(&error) => {}
-                Err(error) => {
-                    warn!(%error, shard = self.reading.shard, "kafka.inputs_failed: a new consumer");
-                    self.mailbox.say(Mail::Disturbed("inputs failed"));
-                    return false;
-                }
+                Err(error) => failed = !self.is_passing(&error, &mut open.told),
             }
+        }
+        if !read.is_empty() {
+            open.backoff.worked();
         }
         for (door, messages) in read {
             let Some(place) = open.doors.get(&door) else { continue };
             self.mailbox.post(Mail::Messages(open.generation, door, messages, place.next.max(place.decided)));
         }
-        self.hold_back(open);
+        failed |= self.stands_still(open, &consumer);
+        if failed {
+            open.renew();
+            return;
+        }
+        self.hold_back(open, &consumer);
         self.scout(open);
-        self.watch(open)
+        open.consumer = Some(consumer);
+    }
+
+    /// Whether the client goes on by itself. What is refused is told, and may be granted again.
+    fn is_passing(&self, error: &KafkaError, told: &mut Seldom) -> bool {
+        let shard = self.reading.shard;
+        match Trouble::of(error) {
+            Trouble::End => {}
+            _ if !is_passing(error) => {
+                warn!(%error, shard, "kafka.inputs_failed: a new consumer goes on from the same place");
+                return false;
+            }
+            _ => {
+                if let Some(kept_back) = told.now() {
+                    warn!(%error, shard, kept_back, "kafka.inputs_disturbed: the client tries again");
+                }
+            }
+        }
+        true
     }
 
     fn take(
@@ -278,14 +377,9 @@ impl Reader {
         read.entry(door).or_default().push(read_one);
     }
 
-    fn close(&mut self) {
-        self.open = None;
-        self.scout.close();
-    }
-
     /// A long backlog is scouted to its end before anything ordinary of it is decided.
-    fn scout_backlog(&mut self, generation: Generation, end: u64) {
-        let Some(open) = &mut self.open else { return };
+    fn scout_backlog(&self, open: &mut Open, end: u64) {
+        let generation = open.generation;
         let Some(next) = open.doors.get(&Door::Reports).map(|place| place.next) else { return };
         if end.saturating_sub(next) > BACKLOG {
             open.scouting = true;
@@ -307,42 +401,37 @@ impl Reader {
     }
 
     /// Pauses the reports while the shard is full, and takes them up again.
-    fn hold_back(&self, open: &mut Open) {
+    fn hold_back(&self, open: &mut Open, consumer: &LogConsumer) {
         let full = !self.mailbox.has_room();
         if full == open.paused {
             return;
         }
         let mut reports = TopicPartitionList::new();
         reports.add_partition(&self.clients.topic(Door::Reports.as_str()), self.partition());
-        let done = if full { open.consumer.pause(&reports) } else { open.consumer.resume(&reports) };
+        let done = if full { consumer.pause(&reports) } else { consumer.resume(&reports) };
         match done {
             Ok(()) => open.paused = full,
             Err(error) => warn!(%error, shard = self.reading.shard, "kafka.pause_failed: trying again"),
         }
     }
 
-    /// A door that stands still although its log goes on: seen after brokers were killed, without any error.
-    fn watch(&self, open: &mut Open) -> bool {
+    /// Whether a door stands still although its log goes on: seen after brokers were killed, without any error.
+    fn stands_still(&self, open: &mut Open, consumer: &LogConsumer) -> bool {
         for (door, place) in &mut open.doors {
             if place.heard.elapsed() < WATCH_AFTER || (*door == Door::Reports && open.paused) {
                 continue;
             }
             place.heard = Instant::now();
             let topic = self.clients.topic(door.as_str());
-            let Ok((_, end)) = open.consumer.fetch_watermarks(&topic, self.partition(), ASK) else { continue };
+            // Who does not answer now is asked again later: the other doors are not held up by it.
+            let Ok((_, end)) = consumer.fetch_watermarks(&topic, self.partition(), WATCH_ASK) else { continue };
             if offset(end) > place.next {
-                warn!(
-                    shard = self.reading.shard,
-                    door = door.as_str(),
-                    next = place.next,
-                    end,
-                    "kafka.input_stands_still"
-                );
-                self.mailbox.say(Mail::Disturbed("an input stood still"));
-                return false;
+                let (shard, door, next) = (self.reading.shard, door.as_str(), place.next);
+                warn!(shard, door, next, end, "kafka.input_stands_still: a new consumer goes on from the same place");
+                return true;
             }
         }
-        true
+        false
     }
 
     fn partition(&self) -> i32 {
@@ -367,13 +456,7 @@ pub(super) fn offset(signed: i64) -> u64 {
     u64::try_from(signed).unwrap_or(0)
 }
 
-/// Errors of a broker that comes back: the client goes on by itself, and the watch sees when it does not.
+/// Errors after which the client goes on by itself, and the watch sees when it does not.
 pub(super) fn is_passing(error: &KafkaError) -> bool {
-    !matches!(error, KafkaError::MessageConsumptionFatal(_))
-        && !matches!(
-            error.rdkafka_error_code(),
-            Some(
-                rdkafka::error::RDKafkaErrorCode::OffsetOutOfRange | rdkafka::error::RDKafkaErrorCode::AutoOffsetReset
-            )
-        )
+    !matches!(Trouble::of(error), Trouble::Fatal | Trouble::OutOfRange)
 }

@@ -51,14 +51,15 @@ impl LogReader {
     #[must_use]
     pub fn new(clients: Arc<Clients>, shard: u32) -> Self {
         let topic = clients.topic("journal");
-        Self {
-            clients,
-            topic,
-            partition: i32::try_from(shard).unwrap_or(i32::MAX),
-            consumer: None,
-            next: None,
-            silent: None,
-        }
+        let partition = i32::try_from(shard).unwrap_or(i32::MAX);
+        Self { clients, topic, partition, consumer: None, next: None, silent: None }
+    }
+
+    /// Turns to one partition of another topic of ours.
+    pub fn turn(&mut self, topic: &str, partition: u32) {
+        self.topic = self.clients.topic(topic);
+        self.partition = i32::try_from(partition).unwrap_or(i32::MAX);
+        (self.next, self.silent) = (None, None);
     }
 
     /// Where the log begins and ends now, as its leader says.

@@ -85,6 +85,10 @@ pub mod vacancies;
 #[cfg(feature = "kafka")]
 pub mod writer;
 
+// For a person who looks.
+#[cfg(feature = "kafka")]
+pub mod audit;
+
 // Every node shows the whole city: the journals followed, and the gate that events come in by.
 pub mod answers;
 #[cfg(feature = "kafka")]

@@ -29,6 +29,8 @@ pub struct Options {
     pub projections: bool,
     /// What a restore has not needed for so long is deleted from the journal.
     pub trim_after: Millis,
+    /// Bytes of a step's record. One that comes out larger is decided again in smaller steps.
+    pub record_bytes_max: u64,
     /// What every topic's name begins with. Two cities may share a cluster under two prefixes.
     pub topic_prefix: String,
     /// Partitions of every topic, that is shards. A command area belongs to the shard that its name hashes to, so the
@@ -106,6 +108,7 @@ impl Default for Options {
             playbooks: Vec::new(),
             projections: true,
             trim_after: Millis(24 * 3_600_000),
+            record_bytes_max: 900_000,
             topic_prefix: "muster.".into(),
             partitions: 16,
             development: false,

@@ -120,7 +120,7 @@ pub trait Watch: Send + Sync {
     /// The journal was trimmed: it begins there now, so many records were deleted.
     fn trimmed(&self, _shard: u32, _first: u64, _records: u64) {}
     /// The journal could not be trimmed, for now.
-    fn trim_failed(&self, _shard: u32) {}
+    fn trim_failed(&self, _shard: u32, _why: &'static str) {}
 }
 
 /// How full a shard is.
@@ -284,7 +284,6 @@ impl Shard {
             }
             self.owner.tick(self.parts.clock.now());
             self.carry_out();
-            self.writer.go_on();
             if self.restoring {
                 self.restore();
             }
@@ -343,13 +342,7 @@ impl Shard {
                     running.emitted = running.emitted.max(number);
                 }
             }
-            Mail::Reported(token, landed) => {
-                match landed {
-                    Some(_) => self.writer.landed(),
-                    None => self.writer.failed(token),
-                }
-                self.owner.reported(token, landed);
-            }
+            Mail::Reported(token, landed) => self.owner.reported(token, landed),
             Mail::TooLarge(token, bytes) => self.too_large(token, bytes),
             Mail::Failed(why) => self.parts.watch.append_failed(self.parts.shard, why),
             Mail::Disturbed(why) => {
@@ -438,7 +431,7 @@ impl Shard {
         if matches!(record.body, RecordBody::Step(_)) && bytes.len() > self.parts.options.record_bytes_max {
             self.too_large(token, bytes.len());
         } else {
-            self.writer.append(token, bytes);
+            self.writer.append(token, &bytes);
         }
     }
 
@@ -599,7 +592,7 @@ impl Shard {
                     if matches!(why, Malformed::Foreign(_)) {
                         warn!(shard = self.parts.shard, offset = stored.offset, %why, "kafka.journal_foreign");
                     }
-                    self.owner.malformed(slice.ticket, stored.offset, why);
+                    self.owner.malformed(slice.ticket, stored.offset, stored.appended, why);
                 }
             }
         }

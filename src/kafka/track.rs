@@ -211,7 +211,7 @@ impl Track {
             Ok(record) => heard.push(self.record(offset, appended, &record, now)),
             Err(why @ Malformed::Newer(_)) => self.broke(&why.to_string(), now),
             Err(Malformed::Foreign(_)) => {
-                if let Err(missing) = self.fold.skip(offset) {
+                if let Err(missing) = self.fold.skip(offset, appended) {
                     self.broke(&missing.to_string(), now);
                 }
             }

@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use super::clients::Clients;
 use super::logreader::LogReader;
 use super::shard::Watch;
+use super::trouble::Trouble;
 use crate::journal::log::Record;
 use crate::model::{Millis, Timestamp};
 use crate::runtime::Clock;
@@ -138,7 +139,7 @@ impl Work {
             Ok(None) => {}
             Err(error) => {
                 warn!(%error, shard, "kafka.trim_failed: trying again at the next round");
-                self.watch.trim_failed(shard);
+                self.watch.trim_failed(shard, Trouble::of(&error).as_str());
             }
         }
     }

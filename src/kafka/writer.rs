@@ -3,15 +3,10 @@
 //! Every append is reported once, by its token. A producer that gave up is told as odd; the shard's recovery then asks
 //! for a new one, so that nothing of an earlier epoch holds up what comes after.
 //!
-//! An append that failed says nothing of the log ("unknown"): the owner reads it and claims anew. Where the cluster
-//! refuses all we write, that would go round at full speed; so what is appended after a failure waits, longer each time, until one has
-//! landed. One failure is told apart: a record that is too large will never land, so it is told with its size before its report.
+//! An append that failed says nothing of the log ("unknown"): the owner reads it and claims anew, after a rest that grows.
+//! One failure is told apart: a record that is too large will never land, so it is told with its size before its report.
 
-#![expect(clippy::disallowed_methods, reason = "what failed is tried again in real time")]
-
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -26,14 +21,9 @@ use tracing::{error, warn};
 use super::client::Context;
 use super::clients::Clients;
 use super::mailbox::{Mail, Mailbox};
-use super::trouble::{Backoff, Trouble};
+use super::trouble::Trouble;
 use crate::journal::log::Token;
 use crate::model::Timestamp;
-
-/// What is appended after a failure waits so long, and ever longer with each further failure.
-const AGAIN: Duration = Duration::from_millis(50);
-/// But never longer than this.
-const AGAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Hears what became of appends, on the producer's own thread.
 pub struct Reports {
@@ -97,13 +87,6 @@ pub struct Writer {
     shard: u32,
     topic: String,
     producer: Option<ThreadedProducer<Reports, NoCustomPartitioner>>,
-    /// Appends that wait, because others failed.
-    waiting: VecDeque<(Token, Vec<u8>)>,
-    not_before: Option<Instant>,
-    backoff: Backoff,
-    newest: Token,
-    /// Failures of appends up to this one are one failure.
-    failed_to: Token,
 }
 
 impl Writer {
@@ -111,48 +94,21 @@ impl Writer {
     #[must_use]
     pub fn new(clients: Arc<Clients>, mailbox: Arc<Mailbox>, shard: u32) -> Self {
         let topic = clients.topic("journal");
-        Self {
-            clients,
-            mailbox,
-            shard,
-            topic,
-            producer: None,
-            waiting: VecDeque::new(),
-            not_before: None,
-            backoff: Backoff::new(AGAIN, AGAIN_MAX),
-            newest: 0,
-            failed_to: 0,
-        }
+        Self { clients, mailbox, shard, topic, producer: None }
     }
 
-    /// Appends, at once or as soon as may be. Its report comes by mail, always, unless it is given up before.
-    pub fn append(&mut self, token: Token, bytes: Vec<u8>) {
-        self.newest = self.newest.max(token);
-        self.waiting.push_back((token, bytes));
-        self.go_on();
-    }
-
-    /// Sends what waits, when it has waited long enough.
-    pub fn go_on(&mut self) {
-        if self.not_before.is_some_and(|due| Instant::now() < due) {
-            return;
+    /// Appends. Its report comes by mail, always, unless it is given up before.
+    pub fn append(&mut self, token: Token, bytes: &[u8]) {
+        let Err(error) = self.send(token, bytes) else { return };
+        let (shard, bytes, trouble) = (self.shard, bytes.len(), Trouble::of(&error));
+        match trouble {
+            Trouble::TooLarge => self.mailbox.say(Mail::TooLarge(token, bytes)),
+            // It takes nothing ever again; the next append makes another one.
+            Trouble::Fatal => self.give_up(),
+            _ => error!(%error, bytes, shard, "kafka.append_refused"),
         }
-        self.not_before = None;
-        while let Some((token, bytes)) = self.waiting.pop_front() {
-            if let Err(error) = self.send(token, &bytes) {
-                let trouble = Trouble::of(&error);
-                if trouble == Trouble::TooLarge {
-                    self.mailbox.say(Mail::TooLarge(token, bytes.len()));
-                } else {
-                    error!(%error, bytes = bytes.len(), shard = self.shard, "kafka.append_refused");
-                }
-                if trouble == Trouble::Fatal {
-                    self.close();
-                }
-                self.mailbox.say(Mail::Failed(trouble.as_str()));
-                self.mailbox.say(Mail::Reported(token, None));
-            }
-        }
+        self.mailbox.say(Mail::Failed(trouble.as_str()));
+        self.mailbox.say(Mail::Reported(token, None));
     }
 
     fn send(&mut self, token: Token, bytes: &[u8]) -> Result<(), KafkaError> {
@@ -171,27 +127,8 @@ impl Writer {
         producer.send(record).map_err(|(error, _)| error)
     }
 
-    /// This one landed: nothing needs to wait any more.
-    pub fn landed(&mut self) {
-        self.backoff.worked();
-        self.not_before = None;
-    }
-
-    /// Nobody knows what became of this one.
-    pub fn failed(&mut self, token: Token) {
-        if token > self.failed_to {
-            self.failed_to = self.newest;
-            self.not_before = Some(Instant::now() + self.backoff.failed());
-        }
-    }
-
     /// Gives the producer up with all that is under way: what of it reaches the log all the same is judged there.
     pub fn give_up(&mut self) {
-        self.waiting.clear();
-        self.close();
-    }
-
-    fn close(&mut self) {
         let Some(producer) = self.producer.take() else { return };
         // Closing waits for its threads, so it is done elsewhere.
         let close = move || {

@@ -64,6 +64,14 @@ pub struct Metrics {
     pub step_inputs: Histogram,
     /// Reports handed over to the shard they belong to.
     pub forwarded: IntCounter,
+    /// Bytes of a record of the journal.
+    pub record_bytes: Histogram,
+    /// What failed at the brokers and is tried again, by what it was (append, output, trim) and why.
+    pub kafka_failures: IntCounterVec,
+    /// Records that were deleted from the journal because no restore needs them.
+    pub journal_trimmed: IntCounter,
+    /// The first offset of the journal of each shard that is ours, since it was trimmed last.
+    pub journal_first: IntGaugeVec,
     /// Records of journals that count for nothing, by reason; every node sees all of them.
     pub journal_void: IntCounterVec,
     /// How old the picture is that this node's readers see.
@@ -84,6 +92,7 @@ pub struct Metrics {
 const LATENESS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0];
 const APPEND_S: [f64; 10] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0];
 const REQUEST_S: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+const RECORD_BYTES: [f64; 7] = [1_000.0, 4_000.0, 16_000.0, 64_000.0, 256_000.0, 512_000.0, 900_000.0];
 const STEP_INPUTS: [f64; 8] = [0.0, 1.0, 2.0, 8.0, 32.0, 64.0, 128.0, 256.0];
 /// The edges real bulletins use (30 s … 4 h), with the three rings among them.
 const LEG_S: [f64; 14] =
@@ -148,6 +157,10 @@ impl Metrics {
             ),
             step_inputs: r.histogram("muster_step_inputs", "Inputs of a step", &STEP_INPUTS),
             forwarded: r.counter("muster_forwarded_total", "Inputs handed over to the shard they belong to"),
+            record_bytes: r.histogram("muster_journal_record_bytes", "Bytes of a record", &RECORD_BYTES),
+            kafka_failures: r.counters("muster_kafka_failures_total", "Failures at the brokers", &["what", "why"]),
+            journal_trimmed: r.counter("muster_journal_trimmed_records_total", "Records deleted from the journal"),
+            journal_first: r.gauges("muster_journal_first_offset", "First offset since the last trim", &["shard"]),
             journal_void: r.counters("muster_journal_void_total", "Records that count for nothing", &["why"]),
             picture_age: r.float("muster_picture_age_seconds", "Age of what readers of this node see"),
             follower_lag: r.gauges("muster_follower_lag", "Journal records not read yet", &["shard"]),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::city::{City, Event, SHARDS, owns, say};
+use crate::city::{City, Event, SHARDS, say};
 use crate::dice::Dice;
 use crate::journal::Step;
 use crate::journal::log::{
@@ -13,7 +13,8 @@ use crate::journal::log::{
 };
 use crate::model::Timestamp;
 use crate::mutations::Fault;
-use crate::toy::{DOORS, Documents, Toy};
+use crate::toy::{DOORS, Documents, RECALLED, Toy};
+use crate::trouble::Trouble;
 
 pub struct Host {
     id: usize,
@@ -35,7 +36,6 @@ pub struct Host {
     word: u64,
     /// A revocation is not yet answered.
     revoked: bool,
-    held: bool,
     /// Nothing it sends is at the broker before, so that its appends keep their order.
     lane: i64,
     /// Accepted steps whose effects are to leave, in order; the first may be on its way.
@@ -47,6 +47,10 @@ pub struct Host {
     /// The highest epoch that it has claimed since its start.
     claimed: u64,
     checked: u64,
+    /// It has read what the log has lost, and cannot have read yet that this was accepted.
+    pub shaken: bool,
+    /// It has been told that something happened to the log, and what it had read was lost.
+    warned: bool,
 }
 
 /// What comes to a host; all of it waits while the host is stalled.
@@ -56,25 +60,13 @@ pub enum ToHost {
     Assign(u64),
     Revoke(u64),
     Disturbed,
-    Report {
-        token: Token,
-        landed: Option<(u64, Timestamp)>,
-    },
-    Bounds {
-        reading: u64,
-        first: u64,
-        end: u64,
-    },
-    Records {
-        reading: u64,
-    },
-    Arrived {
-        sent: u64,
-        number: u64,
-    },
-    Retry {
-        sent: u64,
-    },
+    /// The log has lost what stood from here on.
+    Shaken(u64),
+    Report { token: Token, landed: Option<(u64, Timestamp)> },
+    Bounds { reading: u64, first: u64, end: u64 },
+    Records { reading: u64 },
+    Arrived { sent: u64, number: u64 },
+    Retry { sent: u64 },
 }
 
 struct Reading {
@@ -116,7 +108,6 @@ impl Host {
             assigned: false,
             word: 0,
             revoked: false,
-            held: false,
             lane: 0,
             leaving: VecDeque::new(),
             on_its_way: None,
@@ -124,6 +115,8 @@ impl Host {
             awaited: Vec::new(),
             claimed: 0,
             checked: u64::MAX,
+            shaken: false,
+            warned: false,
         }
     }
 
@@ -137,7 +130,7 @@ impl Host {
     }
 
     pub fn is_owning(&self) -> bool {
-        self.up && self.owner.as_ref().is_some_and(owns)
+        self.up && self.owner.as_ref().is_some_and(|owner| *owner.phase() == Phase::Owning)
     }
 
     /// Nothing is under way here. Where two are assigned for good, one of them rests.
@@ -199,7 +192,7 @@ impl City {
         self.after(down, Event::Start(host));
         if self.dice.chance(800) {
             let span = self.dice.between(100, 1_500);
-            self.after(span, Event::Trouble(crate::city::Trouble::Rebalance));
+            self.after(span, Event::Trouble(Trouble::Rebalance));
         }
     }
 
@@ -257,8 +250,6 @@ impl City {
                 self.host(host).word = word;
                 say!(self, "{} is assigned", self.hosts[host].title());
                 self.host(host).assigned = true;
-                let newest = self.outputs.newest();
-                self.owner(host, |owner| owner.knows(newest));
                 self.owner(host, Owner::assign);
             }
             ToHost::Revoke(word) => {
@@ -270,6 +261,11 @@ impl City {
                 self.owner(host, Owner::revoke);
             }
             ToHost::Disturbed => self.owner(host, Owner::disturbed),
+            ToHost::Shaken(from) => {
+                let read = self.hosts[host].owner.as_ref().and_then(|owner| owner.fold().last());
+                self.host(host).warned = read.is_some_and(|last| last >= from) && self.loss_is_unaccepted();
+                self.owner(host, Owner::disturbed);
+            }
             ToHost::Report { token, landed } => self.reported(host, token, landed),
             ToHost::Bounds { reading, first, end } => self.bounds(host, reading, first, end),
             ToHost::Records { reading } => self.records(host, reading),
@@ -329,6 +325,8 @@ impl City {
         let Some(reading) = self.host(host).reading.as_mut().filter(|reading| reading.id == id) else { return };
         (reading.first, reading.end) = (first, end);
         reading.at = reading.at.max(first);
+        let at = reading.at;
+        say!(self, "{} reads from {at} to {end}", self.hosts[host].title());
         self.records(host, id);
     }
 
@@ -361,12 +359,12 @@ impl City {
             (Whose::Owner(ticket), Some(record)) => {
                 self.owner(host, |owner| owner.read(ticket, offset, appended, &record));
             }
-            (Whose::Owner(ticket), None) => self.owner(host, |owner| owner.malformed(ticket, offset, foreign())),
+            (Whose::Owner(ticket), None) => self.owner(host, |owner| owner.malformed(ticket, offset, appended, foreign())),
             (Whose::Restore(ticket), record) => {
                 let Some(restore) = to.restore.as_mut() else { return };
                 match record {
                     Some(record) => restore.record(ticket, offset, appended, &record),
-                    None => restore.malformed(ticket, offset, foreign()),
+                    None => restore.malformed(ticket, offset, appended, foreign()),
                 }
             }
         }
@@ -375,7 +373,13 @@ impl City {
     fn read_through(&mut self, host: usize, whose: Whose, first: u64, end: u64) {
         let now = self.clock(host);
         match whose {
-            Whose::Owner(ticket) => self.owner(host, |owner| owner.reached(ticket, first, end, now)),
+            Whose::Owner(ticket) => {
+                let newest = self.outputs.newest();
+                self.owner(host, |owner| {
+                    owner.knows(newest);
+                    owner.reached(ticket, first, end, now);
+                });
+            }
             Whose::Restore(ticket) => {
                 let want = self.host(host).restore.as_mut().and_then(|restore| restore.reached(ticket, first, end));
                 if let Some(want) = want {
@@ -421,9 +425,13 @@ impl City {
 
     fn restored(&mut self, host: usize, fold: Result<Fold, Alarm>) {
         say!(self, "{} has restored: {:?}", self.hosts[host].title(), fold.as_ref().map(Fold::next));
-        if let Ok(fold) = &fold {
+        if let Ok(fold) = &fold
+            && !self.loss_is_unaccepted()
+        {
+            self.hosts[host].shaken = false;
+            self.hosts[host].warned = false;
             let checked = self.truth.check_fold(fold);
-            self.holds(checked);
+            self.must(checked);
         }
         self.owner(host, |owner| owner.restored(fold));
         self.act(host);
@@ -446,13 +454,11 @@ impl City {
     fn check(&mut self, host: usize) {
         let to = &mut self.hosts[host];
         let Some(owner) = &to.owner else { return };
-        if to.checked != owner.fold().next() {
+        if to.checked != owner.fold().next() && !to.shaken {
             to.checked = owner.fold().next();
             let checked = self.truth.check_fold(owner.fold());
-            self.holds(checked);
+            self.must(checked);
         }
-        let held = matches!(self.hosts[host].owner.as_ref().map(Owner::phase), Some(Phase::Held(_)));
-        self.host(host).held = held;
     }
 
     fn perform(&mut self, host: usize, action: Action) {
@@ -505,7 +511,7 @@ impl City {
     fn projection(&self, documents: &Documents) -> Documents {
         let mut projected = documents.clone();
         for (id, text) in self.outputs.shown() {
-            let state = if text == crate::toy::RECALLED { "\"recalled\"" } else { "\"issued\"" };
+            let state = if text == RECALLED { "\"recalled\"" } else { "\"issued\"" };
             if projected.contains_key(id) {
                 projected.insert(id.clone(), state.into());
             }
@@ -518,10 +524,10 @@ impl City {
         self.seen.holds += 1;
         let cause = match alarm {
             Alarm::Skew(_) => self.hosts[host].clock_worst.unsigned_abs() > self.options.skew_max.0,
-            Alarm::Shrunk { .. } => self.lag_max > 1_500,
+            Alarm::Shrunk { .. } | Alarm::Trimmed { .. } => self.lagging.1 > 1_500,
             _ => false,
         };
-        if !cause {
+        if !cause && self.loss.is_none() {
             self.fail(format!("{} is held without cause: {alarm}", self.hosts[host].title()));
         }
     }
@@ -534,6 +540,8 @@ impl City {
             if claimed >= record.epoch {
                 self.fail(format!("{} claims epoch {} after {claimed}", self.hosts[host].title(), record.epoch));
             }
+            let now = self.now;
+            self.claims.insert((record.owner.clone(), record.epoch), now);
         }
         let step = match &record.body {
             RecordBody::Step(step) => Some(Arc::clone(step)),
@@ -630,9 +638,7 @@ impl City {
         };
         for door in 0..DOORS.len() {
             let position = toy.position(door);
-            let urgent = (position..position + LOOK_AHEAD)
-                .filter_map(|offset| waiting(door, offset))
-                .find(|(_, urgent)| *urgent);
+            let urgent = (position..position + LOOK_AHEAD).filter_map(|offset| waiting(door, offset)).find(|(_, urgent)| *urgent);
             if let Some((offset, _)) = urgent {
                 return Some((door, offset));
             }
@@ -644,7 +650,10 @@ impl City {
 
     fn accepted(&mut self, host: usize, step: Arc<Step>) {
         say!(self, "{} accepts step {}", self.hosts[host].title(), step.number);
-        if !self.truth.has(&step) {
+        if self.hosts[host].warned {
+            self.fail(format!("{} acts on, though what it had read is lost", self.hosts[host].title()));
+        }
+        if !self.truth.has(&step) && !self.was_lost(&step) {
             self.fail(format!("{} accepts step {}, which does not stand", self.hosts[host].title(), step.number));
         }
         if !matches!(self.plan.fault, Some(Fault::EmittedBeforeAccepted | Fault::AnyAcknowledgedIsAccepted)) {
@@ -716,7 +725,7 @@ impl City {
             let entry = self.log.get(offset).expect("it is there");
             let read = match &entry.record {
                 Some(record) => fold.read(offset, entry.appended, record).map(|_| ()),
-                None => fold.skip(offset),
+                None => fold.skip(offset, entry.appended),
             };
             read.map_err(|missing| format!("from the mark at {}: {missing}", low.offset))?;
         }

@@ -12,6 +12,12 @@ const SESSION_MIN: Millis = Millis(6_000);
 /// Below this an append is given up while a broker that was killed hands its partitions over.
 const JOURNAL_TIMEOUT_MIN: Millis = Millis(10_000);
 
+/// Whoever reads the journal may lag by this.
+const TRIM_AFTER_MIN: Millis = Millis(1_000);
+
+/// A record of one input must fit, and nothing larger than this was ever tried.
+const RECORD_BYTES: std::ops::RangeInclusive<u64> = 65_536..=16_777_216;
+
 /// Spans that librdkafka takes at all.
 const SPAN_MAX: Millis = Millis(300_000);
 
@@ -119,6 +125,15 @@ impl Options {
         let counts = [("unconfirmed_max", self.unconfirmed_max), ("answers_max", self.answers_max)];
         if let Some((key, count)) = counts.into_iter().find(|(_, count)| !(1..=10_000_000).contains(count)) {
             return Err(refused(key, &count.to_string(), "write 1 to 10000000".into()));
+        }
+        if self.trim_after < TRIM_AFTER_MIN {
+            let why = format!("write {TRIM_AFTER_MIN} or more: who reads the journal must find what it is reading");
+            return refuse("trim_after", self.trim_after, why);
+        }
+        if !RECORD_BYTES.contains(&self.record_bytes_max) {
+            let (least, most) = (RECORD_BYTES.start(), RECORD_BYTES.end());
+            let why = format!("write {least} to {most} bytes: one input must fit, and every broker must take it");
+            return Err(refused("record_bytes_max", &self.record_bytes_max.to_string(), why));
         }
         let bytes = [("fetch_bytes_max", self.fetch_bytes_max), ("send_bytes_max", self.send_bytes_max)];
         let (least, most) = (1024 * 1024, 2 * 1024 * 1024 * 1024 - 1024 * 1024);

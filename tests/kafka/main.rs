@@ -10,6 +10,7 @@
 mod broker;
 mod cluster;
 mod decider;
+mod doors;
 mod kills;
 mod lanes;
 mod outside;

@@ -1,8 +1,9 @@
 //! Reads and HTTP on Kafka: any node takes events in and shows the whole city. The owner is one of the test's own, so that it
 //! can be made to wait.
 
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -37,18 +38,33 @@ use tokio::sync::watch;
 use super::broker::Cluster;
 use super::decider::Decider;
 
-/// The smallest playbook, and one like it for another command area.
-fn playbooks() -> Playbooks {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/minimal");
-    let files = read_dir(&folder).unwrap();
-    let other = files.iter().map(|(name, text)| {
+/// The smallest playbook.
+pub fn minimal_playbook() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/playbooks/minimal")
+}
+
+/// One like it for another command area, with posts and places of other names.
+pub fn another() -> Vec<(String, String)> {
+    let other = |(name, text): (String, String)| {
         let text = text.replace("\"9900\"", "\"8800\"").replace("[112.", "[102.").replace("lotus-plaza", "east-gate");
         let renamed = [("S-", "T-"), ("P-", "Q-"), ("B-", "C-"), ("H-", "I-"), ("V-", "W-")];
         let text = renamed.iter().fold(text, |text, (from, to)| text.replace(&format!("\"{from}"), &format!("\"{to}")));
-        (name.clone(), text)
-    });
+        (name, text)
+    };
+    read_dir(&minimal_playbook()).unwrap().into_iter().map(other).collect()
+}
+
+/// The same as a folder.
+pub fn another_playbook(folder: &Path) {
+    fs::create_dir_all(folder).unwrap();
+    for (name, text) in another() {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
+fn playbooks() -> Playbooks {
     let load = |files: &[(String, String)]| Arc::new(Playbook::load(files).unwrap());
-    Playbooks::new([load(&files), load(&other.collect::<Vec<_>>())])
+    Playbooks::new([load(&read_dir(&minimal_playbook()).unwrap()), load(&another())])
 }
 
 /// A node without shards of its own.

@@ -54,11 +54,24 @@ pub enum Kind {
 pub enum Event {
     To(usize, u32, ToHost),
     /// An append comes to the broker.
-    Land { record: Arc<Record>, to: (usize, u32), token: Token, report: Option<(bool, i64)> },
+    Land {
+        record: Arc<Record>,
+        to: (usize, u32),
+        token: Token,
+        report: Option<(bool, i64)>,
+    },
     /// A reading asks the broker where the log begins and ends.
-    Ask { to: (usize, u32), reading: u64 },
+    Ask {
+        to: (usize, u32),
+        reading: u64,
+    },
     /// Effects come to their topics.
-    Emit { step: Arc<Step>, to: (usize, u32), sent: u64, told: bool },
+    Emit {
+        step: Arc<Step>,
+        to: (usize, u32),
+        sent: u64,
+        told: bool,
+    },
     Trim(u64),
     Input(usize, Input, bool),
     Garbage,
@@ -405,14 +418,18 @@ impl City {
             let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
             let decided = self.truth.has_decided_all(&self.doors);
             let emitted = self.outputs.first_missing(&self.truth);
-            self.fail(format!("it does not settle: {}; all decided: {decided}, not emitted: {emitted:?}", hosts.join("; ")));
+            self.fail(format!(
+                "it does not settle: {}; all decided: {decided}, not emitted: {emitted:?}",
+                hosts.join("; ")
+            ));
         }
         if self.seen.claims_in_peace > CLAIMS_IN_PEACE_MAX {
             self.fail(format!("{} claims were made in peace", self.seen.claims_in_peace));
         }
         // From any mark that is still there the state is the same.
         for _ in 0..2 {
-            let any = self.log.first() + self.dice.below(usize::try_from(self.log.end() - self.log.first()).unwrap()) as u64;
+            let any =
+                self.log.first() + self.dice.below(usize::try_from(self.log.end() - self.log.first()).unwrap()) as u64;
             let low = self.log.get(any).and_then(|entry| Some(entry.record.as_ref()?.low.clone()));
             if let Some(low) = low.filter(|low| low.offset >= self.log.first() && self.loss.is_none()) {
                 let checked = self.check_restore(low);

@@ -62,11 +62,25 @@ pub enum ToHost {
     Disturbed,
     /// The log has lost what stood from here on.
     Shaken(u64),
-    Report { token: Token, landed: Option<(u64, Timestamp)> },
-    Bounds { reading: u64, first: u64, end: u64 },
-    Records { reading: u64 },
-    Arrived { sent: u64, number: u64 },
-    Retry { sent: u64 },
+    Report {
+        token: Token,
+        landed: Option<(u64, Timestamp)>,
+    },
+    Bounds {
+        reading: u64,
+        first: u64,
+        end: u64,
+    },
+    Records {
+        reading: u64,
+    },
+    Arrived {
+        sent: u64,
+        number: u64,
+    },
+    Retry {
+        sent: u64,
+    },
 }
 
 struct Reading {
@@ -359,7 +373,9 @@ impl City {
             (Whose::Owner(ticket), Some(record)) => {
                 self.owner(host, |owner| owner.read(ticket, offset, appended, &record));
             }
-            (Whose::Owner(ticket), None) => self.owner(host, |owner| owner.malformed(ticket, offset, appended, foreign())),
+            (Whose::Owner(ticket), None) => {
+                self.owner(host, |owner| owner.malformed(ticket, offset, appended, foreign()))
+            }
             (Whose::Restore(ticket), record) => {
                 let Some(restore) = to.restore.as_mut() else { return };
                 match record {
@@ -638,7 +654,9 @@ impl City {
         };
         for door in 0..DOORS.len() {
             let position = toy.position(door);
-            let urgent = (position..position + LOOK_AHEAD).filter_map(|offset| waiting(door, offset)).find(|(_, urgent)| *urgent);
+            let urgent = (position..position + LOOK_AHEAD)
+                .filter_map(|offset| waiting(door, offset))
+                .find(|(_, urgent)| *urgent);
             if let Some((offset, _)) = urgent {
                 return Some((door, offset));
             }

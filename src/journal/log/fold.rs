@@ -39,7 +39,9 @@ pub enum Missing {
         epoch: u64,
     },
     /// A record says otherwise than we where the rule stood: whoever wrote it, or we, had read a log that is no more.
-    #[error("record {offset} says that the rule stood otherwise before {low} than what was read there says: records are lost")]
+    #[error(
+        "record {offset} says that the rule stood otherwise before {low} than what was read there says: records are lost"
+    )]
     Disagrees {
         /// Where it stands.
         offset: u64,

@@ -151,7 +151,9 @@ pub enum Alarm {
         known: u64,
     },
     /// Another record stands where we had read one: the log was cut back and has grown again.
-    #[error("record {offset} is another one than was read there, where step {known} was known before: records are lost")]
+    #[error(
+        "record {offset} is another one than was read there, where step {known} was known before: records are lost"
+    )]
     Replaced {
         /// Where it stands.
         offset: u64,

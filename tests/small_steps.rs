@@ -107,7 +107,7 @@ impl Centre {
     }
 
     /// The large part of a history begins: from now on it is restarted, if it is the one that is.
-    fn from_now_on(&mut self) {
+    fn onwards(&mut self) {
         self.restarts.1 = self.restarts.0;
     }
 
@@ -269,7 +269,7 @@ fn crowd(centre: &mut Centre, posts: usize) -> IncidentId {
         centre.act(&post(n).id, Act::Signed, order, Some(&fire).filter(|_| !named));
     }
     assert_eq!(centre.live(&fire).len(), posts);
-    centre.from_now_on();
+    centre.onwards();
     fire
 }
 
@@ -381,7 +381,7 @@ fn sixty_four_unsigned_orders_are_missed_at_one_instant() {
             let noise = centre.report("噪音扰民", 0.0);
             assert_eq!(centre.live(&noise).len(), 64);
             let level = centre.incident(&noise).level;
-            centre.from_now_on();
+            centre.onwards();
             centre.wait(60);
             assert_eq!(centre.live(&noise).len(), 128, "the next post for each");
             assert_eq!(Some(centre.incident(&noise).level), level.up(), "one level for all");
@@ -415,7 +415,7 @@ fn three_hundred_busy_posts_leave_the_roster_with_one_playbook() {
             }
             let busy = centre.engine.fleet().iter().filter(|unit| !unit.tasks.is_empty()).count();
             assert!(busy >= 300, "{busy} are busy");
-            centre.from_now_on();
+            centre.onwards();
             let mut other = asking(city(340), 30);
             other.posts.retain(|id, _| id.as_str() >= "P-0300");
             other.hash = "another".into();
@@ -457,7 +457,7 @@ fn a_hundred_shifts_end_at_one_instant() {
                 centre.report("有人晕倒", f64::from(n) * 1_000.0);
             }
             centre.wait(299);
-            centre.from_now_on();
+            centre.onwards();
             centre.wait(101);
         },
     );
@@ -505,7 +505,7 @@ fn a_bottom_line_incident_takes_sixty_four_posts_from_as_many_incidents() {
             for n in 0..80 {
                 centre.report("噪音扰民", f64::from(n) * 250.0);
             }
-            centre.from_now_on();
+            centre.onwards();
             let knife = centre.report("有人持刀砍人", 10.0);
             assert_eq!(centre.live(&knife).len(), 64);
         },
@@ -550,7 +550,7 @@ fn a_post_with_a_full_queue_goes_off_the_roster() {
             }
             let tasks = centre.engine.fleet().iter().map(|unit| unit.tasks.len()).max();
             assert!(tasks >= Some(8), "{tasks:?}");
-            centre.from_now_on();
+            centre.onwards();
             for n in 0..10 {
                 centre.step(Input::Roster(RosterChange::Gone(post(n).id)));
             }

@@ -8,49 +8,49 @@ use std::sync::Arc;
 use crate::city::{City, Event, SHARDS, say};
 use crate::dice::Dice;
 use crate::journal::Step;
-use crate::journal::log::{
-    Action, Alarm, Fold, Low, Malformed, Owner, OwnerName, Phase, Record, RecordBody, Restore, Token, Want,
-};
+use crate::journal::log::{Action, Alarm, Owner, OwnerName, Phase, Record, RecordBody, Restore, Token};
 use crate::model::Timestamp;
 use crate::mutations::Fault;
+use crate::reading::{Reading, Whose};
 use crate::toy::{DOORS, Documents, RECALLED, Toy};
 use crate::trouble::Trouble;
 
 pub struct Host {
-    id: usize,
+    pub id: usize,
     /// How often it has started.
     pub start: u32,
     pub up: bool,
-    stalled: bool,
-    inbox: VecDeque<ToHost>,
+    pub stalled: bool,
+    pub inbox: VecDeque<ToHost>,
     /// How far its clock is off now, and the farthest since it started.
-    clock: i64,
-    clock_worst: i64,
+    pub clock: i64,
+    pub clock_worst: i64,
     pub owner: Option<Owner>,
-    restore: Option<Restore>,
-    reading: Option<Reading>,
-    readings: u64,
-    toy: Option<Toy>,
+    pub restore: Option<Restore>,
+    pub reading: Option<Reading>,
+    pub readings: u64,
+    pub toy: Option<Toy>,
     /// The group's last word.
-    assigned: bool,
-    word: u64,
+    pub assigned: bool,
+    pub word: u64,
     /// A revocation is not yet answered.
-    revoked: bool,
+    pub revoked: bool,
     /// Nothing it sends is at the broker before, so that its appends keep their order.
-    lane: i64,
+    pub lane: i64,
     /// Accepted steps whose effects are to leave, in order; the first may be on its way.
-    leaving: VecDeque<Arc<Step>>,
-    on_its_way: Option<u64>,
-    sent: u64,
+    pub leaving: VecDeque<Arc<Step>>,
+    pub on_its_way: Option<u64>,
+    pub sent: u64,
     /// Appends whose report is to come, by token.
-    awaited: Vec<(Token, Option<Arc<Step>>)>,
+    pub awaited: Vec<(Token, Option<Arc<Step>>)>,
     /// The highest epoch that it has claimed since its start.
-    claimed: u64,
-    checked: u64,
+    pub claimed: u64,
+    pub checked: u64,
     /// It has read what the log has lost, and cannot have read yet that this was accepted.
     pub shaken: bool,
     /// It has been told that something happened to the log, and what it had read was lost.
-    warned: bool,
+    pub warned: bool,
+    pub touched: bool,
 }
 
 /// What comes to a host; all of it waits while the host is stalled.
@@ -60,8 +60,12 @@ pub enum ToHost {
     Assign(u64),
     Revoke(u64),
     Disturbed,
+<<<<<<< HEAD
     /// The log has lost what stood from here on.
     Shaken(u64),
+=======
+    Shaken,
+>>>>>>> wt-shard
     Report {
         token: Token,
         landed: Option<(u64, Timestamp)>,
@@ -83,22 +87,8 @@ pub enum ToHost {
     },
 }
 
-struct Reading {
-    id: u64,
-    whose: Whose,
-    at: u64,
-    first: u64,
-    end: u64,
-}
-
-#[derive(Clone, Copy)]
-enum Whose {
-    Owner(Token),
-    Restore(Token),
-}
-
-/// Records that one delivery brings at most.
-const DELIVERY_MAX: usize = 8;
+/// Actions that come of one letter at most.
+const ACTIONS_MAX: u32 = 1_000;
 /// How far ahead of its position a host looks for what is urgent.
 const LOOK_AHEAD: u64 = 6;
 /// Steps whose effects have not left stop the intake.
@@ -131,6 +121,7 @@ impl Host {
             checked: u64::MAX,
             shaken: false,
             warned: false,
+            touched: false,
         }
     }
 
@@ -145,6 +136,12 @@ impl Host {
 
     pub fn is_owning(&self) -> bool {
         self.up && self.owner.as_ref().is_some_and(|owner| *owner.phase() == Phase::Owning)
+    }
+
+    pub fn shaken_by_loss(&mut self, from: u64) {
+        self.shaken = true;
+        let read = self.owner.as_ref().and_then(|owner| owner.fold().last());
+        self.touched = read.is_some_and(|last| last >= from);
     }
 
     /// Nothing is under way here. Where two are assigned for good, one of them rests.
@@ -166,12 +163,12 @@ impl fmt::Display for Host {
 }
 
 impl City {
-    fn host(&mut self, host: usize) -> &mut Host {
+    pub fn host(&mut self, host: usize) -> &mut Host {
         &mut self.hosts[host]
     }
 
     /// What the host's clock says.
-    fn clock(&self, host: usize) -> Timestamp {
+    pub fn clock(&self, host: usize) -> Timestamp {
         Timestamp(self.now + self.hosts[host].clock)
     }
 
@@ -186,11 +183,9 @@ impl City {
         *self.host(host) = Host { up: true, start, ..Host::new(host) };
         self.host(host).set_clock(clock);
         say!(self, "{} starts", self.hosts[host].title());
-        let name = if self.plan.fault == Some(Fault::NameIsReused) { 0 } else { start };
-        let name = OwnerName::new(&format!("{}{name}", char::from(b'A' + u8::try_from(host).expect("few"))));
+        let name = OwnerName::new(&self.hosts[host].title());
         let chance = self.dice.next();
         let mut owner = Owner::new(name, SHARDS, self.options.clone(), chance);
-        owner.knows(self.outputs.newest());
         self.host(host).owner = Some(owner);
         self.after(0, Event::To(host, start, ToHost::Turn));
     }
@@ -275,9 +270,8 @@ impl City {
                 self.owner(host, Owner::revoke);
             }
             ToHost::Disturbed => self.owner(host, Owner::disturbed),
-            ToHost::Shaken(from) => {
-                let read = self.hosts[host].owner.as_ref().and_then(|owner| owner.fold().last());
-                self.host(host).warned = read.is_some_and(|last| last >= from) && self.loss_is_unaccepted();
+            ToHost::Shaken => {
+                self.host(host).warned = self.hosts[host].touched && self.loss_is_unaccepted();
                 self.owner(host, Owner::disturbed);
             }
             ToHost::Report { token, landed } => self.reported(host, token, landed),
@@ -297,11 +291,11 @@ impl City {
     fn turn(&mut self, host: usize) {
         let now = self.clock(host);
         self.owner(host, |owner| owner.tick(now));
-        let (start, span) = (self.hosts[host].start, self.dice.between(60, 200));
+        let (start, span) = (self.hosts[host].start, self.dice.between(80, 400));
         self.after(span, Event::To(host, start, ToHost::Turn));
     }
 
-    fn owner(&mut self, host: usize, tell: impl FnOnce(&mut Owner)) {
+    pub fn owner(&mut self, host: usize, tell: impl FnOnce(&mut Owner)) {
         if let Some(owner) = self.host(host).owner.as_mut() {
             tell(owner);
         }
@@ -318,6 +312,7 @@ impl City {
         self.owner(host, |owner| owner.reported(token, landed));
     }
 
+<<<<<<< HEAD
     // Reading
 
     fn read(&mut self, host: usize, whose: Whose, from: u64) {
@@ -453,18 +448,27 @@ impl City {
         self.act(host);
     }
 
+=======
+>>>>>>> wt-shard
     // What it does
 
     /// Does what the owner says until it says nothing more.
-    fn act(&mut self, host: usize) {
-        while let Some(action) = self.host(host).owner.as_mut().and_then(Owner::poll) {
-            self.perform(host, action);
-        }
+    pub fn act(&mut self, host: usize) {
+        self.perform_all(host);
         self.decide(host);
-        while let Some(action) = self.host(host).owner.as_mut().and_then(Owner::poll) {
-            self.perform(host, action);
-        }
+        self.perform_all(host);
         self.check(host);
+    }
+
+    fn perform_all(&mut self, host: usize) {
+        for n in 0.. {
+            let Some(action) = self.host(host).owner.as_mut().and_then(Owner::poll) else { return };
+            self.perform(host, action);
+            if n > ACTIONS_MAX {
+                self.fail(format!("{} acts without end", self.hosts[host].title()));
+                return;
+            }
+        }
     }
 
     fn check(&mut self, host: usize) {
@@ -671,6 +675,7 @@ impl City {
         if self.hosts[host].warned {
             self.fail(format!("{} acts on, though what it had read is lost", self.hosts[host].title()));
         }
+        self.hosts[host].touched |= self.was_lost(&step);
         if !self.truth.has(&step) && !self.was_lost(&step) {
             self.fail(format!("{} accepts step {}, which does not stand", self.hosts[host].title(), step.number));
         }
@@ -729,24 +734,5 @@ impl City {
             to.leaving.pop_front();
             self.send_off(host);
         }
-    }
-
-    // The end
-
-    /// A restore from this mark comes to the accepted state, if it says that it is complete.
-    pub fn check_restore(&mut self, low: Low) -> Result<(), String> {
-        if low.offset < self.log.first() {
-            return Ok(());
-        }
-        let mut fold = Fold::from(low.clone(), SHARDS);
-        for offset in low.offset..self.log.end() {
-            let entry = self.log.get(offset).expect("it is there");
-            let read = match &entry.record {
-                Some(record) => fold.read(offset, entry.appended, record).map(|_| ()),
-                None => fold.skip(offset, entry.appended),
-            };
-            read.map_err(|missing| format!("from the mark at {}: {missing}", low.offset))?;
-        }
-        if fold.is_complete() { self.truth.check_fold(&fold) } else { Ok(()) }
     }
 }

@@ -50,9 +50,9 @@ impl Truth {
         let mut accepted = false;
         if let Some(record) = record {
             accepted = accepts(&mut stand, record);
-            // Once records were lost, a mark in a void record may speak of a log that is no more.
-            let acceptance = matches!(record.body, RecordBody::Acceptance { .. });
-            if !self.shaken && !acceptance && (accepted || self.line == 0) {
+            // Once records were lost, marks may speak of a log that is no more, but for those of accepted steps.
+            let step = accepted && matches!(record.body, RecordBody::Step(_));
+            if !self.shaken && (step || self.line == 0) {
                 self.check_low(offset, record)?;
             }
             match &record.body {

@@ -15,6 +15,8 @@ pub struct Loss {
     steps: Vec<Arc<Step>>,
     /// When the newest of them was seen to have been emitted: its number, and when.
     seen: Vec<(u64, i64)>,
+    /// From here on.
+    from: u64,
     /// An operator has accepted it.
     accepted: bool,
 }
@@ -31,11 +33,11 @@ impl City {
         say!(self, "LOSS: the log ends at {from} now, {} accepted steps are lost", steps.len());
         let seen = steps.iter().map(|step| step.number).filter(|number| self.outputs.has(*number));
         let seen = seen.map(|number| (number, self.now)).collect();
-        self.loss = Some(Loss { steps, seen, accepted: false });
+        self.loss = Some(Loss { steps, seen, from, accepted: false });
         for host in 0..self.hosts.len() {
-            self.hosts[host].shaken = true;
+            self.hosts[host].shaken_by_loss(from);
             // Every client hears that another replica leads before anything else can come to it.
-            self.tell(host, self.hosts[host].start, ToHost::Shaken(from));
+            self.tell(host, self.hosts[host].start, ToHost::Shaken);
         }
         self.after(1_000, Event::Operator);
     }
@@ -69,6 +71,12 @@ impl City {
 
     pub fn loss_is_unaccepted(&self) -> bool {
         self.loss.as_ref().is_some_and(|loss| !loss.accepted)
+    }
+
+    /// Whether who restores now has nothing left to know of a loss: there was none, it is accepted, or what could tell of it
+    /// was trimmed away.
+    pub fn loss_is_past(&self) -> bool {
+        self.loss.as_ref().is_none_or(|loss| loss.accepted || self.log.first() > loss.from)
     }
 
     pub fn loss_is_accepted(&mut self) {

@@ -264,7 +264,8 @@ impl Fold {
     /// more.
     fn carry(&mut self, record: &Record) {
         let line = matches!(record.body, RecordBody::Acceptance { .. });
-        self.confirmed |= self.confirms(&record.low) == Some(true);
+        let confirmed = self.confirms(&record.low) == Some(true);
+        self.confirmed = if line { self.began == record.low } else { self.confirmed || confirmed };
         if line || self.carried.as_ref().is_none_or(|carried| carried.offset < record.low.offset) {
             self.carried = Some(record.low.clone());
         }

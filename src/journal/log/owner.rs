@@ -362,7 +362,7 @@ impl Owner {
             self.hold(Alarm::Replaced { offset, known: self.highest_known() });
         } else if offset >= self.fold.next() {
             match self.fold.read(offset, appended, record) {
-                Ok(verdict) => self.noted(verdict),
+                Ok(verdict) => self.noted(verdict, record),
                 Err(missing) => self.misses(missing),
             }
         }
@@ -610,11 +610,14 @@ impl Owner {
     }
 
     /// A record was folded in.
-    fn noted(&mut self, verdict: Verdict) {
+    fn noted(&mut self, verdict: Verdict, record: &Record) {
         if verdict == Verdict::Accepted {
             self.news = self.now;
         }
-        if self.phase == Phase::Owning && !self.fold.stand().is_owned_by(self.claimed, &self.name) {
+        if matches!(record.body, RecordBody::Acceptance { .. }) {
+            // What we hold may rest on what is lost.
+            self.restore();
+        } else if self.phase == Phase::Owning && !self.fold.stand().is_owned_by(self.claimed, &self.name) {
             self.recover(Why::Lost);
         }
     }
@@ -633,7 +636,7 @@ impl Owner {
     fn at_the_end(&mut self, asked: Timestamp, first: u64) {
         match self.phase {
             Phase::CatchingUp | Phase::Resting { .. } if !self.fold.is_complete() => {
-                self.hold(Alarm::Trimmed { first })
+                self.hold(Alarm::Trimmed { first });
             }
             Phase::CatchingUp | Phase::Resting { .. } => self.decide(asked),
             Phase::Claiming { landed: Some((_, appended)), epoch, sent, .. } => self.claim_read(epoch, sent, appended),
@@ -913,7 +916,7 @@ impl Owner {
         let next = self.fold.next();
         if seemed && stands && (end > next || (end == next && self.fold.stand().step >= self.known)) {
             self.resume();
-        } else if seemed && first > next {
+        } else if seemed && self.fold.last().is_some_and(|last| first > last) {
             self.restore();
         }
     }

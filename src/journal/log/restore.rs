@@ -119,7 +119,8 @@ impl Restore {
             (Work::Fold { fold, .. } | Work::Salvage(Some(fold)), _) => {
                 self.wrong = fold.skip(offset, appended).err().map(Wrong::Missing);
             }
-            (Work::Scan(_) | Work::Salvage(None), _) => {}
+            (Work::Scan(marks), _) => _ = marks.begin.get_or_insert(offset),
+            (Work::Salvage(None), _) => {}
         }
     }
 

@@ -116,9 +116,14 @@ impl City<'_> {
         let (travel_percent, look_round, work) = (crews.travel_percent, crews.look_round, crews.work);
         let (next, after) = match act {
             // It was taken back, or refused by the crew itself.
-            _ if !done => return Ok(self.leave(now, order)),
-            "declined" | "cleared" => return Ok(self.leave(now, order)),
-            "signed" => return Ok(self.take_up(now, order, &task)),
+            _ if !done || matches!(act, "declined" | "cleared") => {
+                self.leave(now, order);
+                return Ok(());
+            }
+            "signed" => {
+                self.take_up(now, order, &task);
+                return Ok(());
+            }
             "en_route" => {
                 let reckoned = if task.waits { self.fleet.needs(&task.post, task.target, now) } else { task.travel };
                 let travel = reckoned.percent(self.chance.between(travel_percent[0], travel_percent[1]));

@@ -33,6 +33,7 @@ use super::picture::Picture;
 use super::reading::decoded;
 use super::route::Routes;
 use super::track::{Heard, Stage};
+use super::trouble::Trouble;
 use crate::decode::Limits;
 use crate::model::{Body, Millis, Timestamp};
 use crate::runtime::Clock;
@@ -45,6 +46,8 @@ const POLL: Duration = Duration::from_millis(20);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Reading begins elsewhere at most so often: each time all that was fetched ahead is fetched again.
 const TURN_EVERY: Millis = Millis(20);
+/// After an offset that was not there, reading begins elsewhere not before this.
+const REST: Millis = Millis(500);
 /// Records that lie unread for so long: the consumer stands still.
 const STILL: Millis = Millis(5_000);
 /// The same trouble is told at most so often.
@@ -228,7 +231,11 @@ impl Following {
 
     fn tell(&self, shard: Shard, heard: impl IntoIterator<Item = Heard>, renewed: Option<&'static str>) {
         for heard in heard {
+            let restored = matches!(heard, Heard::Restored(..));
             self.parts.herald.tell(shard, heard);
+            if restored {
+                self.parts.picture.shown(shard.number);
+            }
         }
         if let Some(why) = renewed {
             warn!(shard = shard.number, why, "follower.renewed: the journal is read anew");
@@ -338,22 +345,23 @@ impl Following {
         }
     }
 
+    /// What an error of the consumer means here. Whether the consumer can be kept.
     fn trouble(&mut self, error: &KafkaError) -> bool {
-        let code = error.rdkafka_error_code();
-        let elsewhere = [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset];
-        self.complain(&error.to_string());
-        if code == Some(RDKafkaErrorCode::LogTruncation) {
+        let trouble = Trouble::of(error);
+        if trouble != Trouble::End {
+            self.complain(&error.to_string());
+        }
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::LogTruncation) {
             // Of which journal the client does not say.
             self.parts.picture.tracks().for_each(|mut track| track.doubted());
-            self.changed = true;
         }
-        if code.is_some_and(|code| elsewhere.contains(&code)) {
+        if trouble == Trouble::OutOfRange {
             // Where to go on the asker will say for the journals; positions of posts from now on will do.
             self.fields.values_mut().for_each(|next| *next = Offset::End);
             self.changed = true;
-            self.turned = self.parts.clock.now() + Millis(500);
+            self.turned = self.parts.clock.now() + REST;
         }
-        !matches!(error, KafkaError::MessageConsumptionFatal(_))
+        trouble != Trouble::Fatal
     }
 
     fn complain(&mut self, error: &str) {

@@ -5,7 +5,7 @@
 //! that is not here. It is small while brokers answer (they are asked several times a second where each log ends), and
 //! grows when they do not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ struct Inner {
     answered: Mutex<Option<Timestamp>>,
     /// The phases of this node's own shards.
     phases: Mutex<BTreeMap<u32, SmolStr>>,
+    /// Shards whose restored state readers see.
+    shown: Mutex<BTreeSet<u32>>,
 }
 
 impl Picture {
@@ -39,7 +41,8 @@ impl Picture {
     #[must_use]
     pub fn new(shards: u32, clock: Clock) -> Self {
         let tracks = (0..shards).map(|number| Mutex::new(Track::new(Shard { number, of: shards }))).collect();
-        Self(Arc::new(Inner { clock, tracks, answered: Mutex::default(), phases: Mutex::default() }))
+        let (answered, phases, shown) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self(Arc::new(Inner { clock, tracks, answered, phases, shown }))
     }
 
     // In
@@ -58,6 +61,11 @@ impl Picture {
         *lock(&self.0.answered) = Some(asked);
     }
 
+    /// What the restore of a shard came to is shown to readers.
+    pub(super) fn shown(&self, shard: u32) {
+        lock(&self.0.shown).insert(shard);
+    }
+
     pub(super) fn track(&self, shard: u32) -> Option<MutexGuard<'_, Track>> {
         self.0.tracks.get(usize::try_from(shard).ok()?).map(lock)
     }
@@ -68,10 +76,10 @@ impl Picture {
 
     // Look
 
-    /// Whether all that was there when we came has been read, once.
+    /// Whether all that was there when we came has been read, once, and readers see it.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.tracks().all(|track| track.was_restored())
+        lock(&self.0.shown).len() == self.0.tracks.len() && self.age().is_some()
     }
 
     /// Whether the brokers have answered lately.
@@ -168,6 +176,9 @@ mod tests {
             }
         }
         picture.answered(Timestamp(1_100));
+        assert!(!picture.is_whole(), "read, and not shown yet");
+        picture.shown(0);
+        picture.shown(1);
         driver.set(Timestamp(1_250));
         assert_eq!((picture.is_whole(), picture.age(), picture.brokers_answer()), (true, Some(Millis(250)), true));
         driver.set(Timestamp(7_000));

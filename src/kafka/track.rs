@@ -280,12 +280,6 @@ impl Track {
         &self.known
     }
 
-    /// Whether all that was there has been read once.
-    #[must_use]
-    pub fn was_restored(&self) -> bool {
-        self.told.is_some()
-    }
-
     /// Everything appended before this instant was read.
     #[must_use]
     pub fn current(&self) -> Option<Timestamp> {

@@ -9,11 +9,14 @@
 #[path = "../support/broker.rs"]
 mod broker;
 mod cluster;
+mod decider;
+mod doors;
 mod kills;
 mod lanes;
 mod outside;
 mod partition;
 mod process;
+mod reads;
 mod roles;
 #[cfg(feature = "kafka-tls")]
 mod secure;

@@ -9,15 +9,16 @@
 #[path = "../support/broker.rs"]
 mod broker;
 mod cluster;
+mod journal;
 mod kills;
 mod lanes;
 mod outside;
 mod partition;
 mod process;
 mod roles;
-mod shard;
 #[cfg(feature = "kafka-tls")]
 mod secure;
+mod shard;
 mod topics;
 
 /// `[kafka]` for a test: a broker's address, a prefix of its own, few partitions, no copies.

@@ -40,6 +40,7 @@ impl Story {
     }
 
     fn report(&mut self, second: i64, text: &str, change: impl FnOnce(&mut Report)) {
+        self.pass(second);
         let at = self.at(second);
         let mut report = Report { text: text.into(), ..Report::default() };
         change(&mut report);
@@ -50,6 +51,7 @@ impl Story {
         let mut effects = Vec::new();
         let _ = self.engine.step(at, Input::Event(Box::new(event), None), &mut effects);
         self.commit(at, effects);
+        self.pass(second);
     }
 
     fn pass(&mut self, second: i64) {
@@ -210,6 +212,12 @@ fn elsewhere(story: &Story, area: &str) -> Vec<Step> {
     story.steps.iter().map(step).collect()
 }
 
+fn fold(board: &Board, shard: Shard, steps: &[Step]) {
+    for step in steps {
+        board.fold(shard, step);
+    }
+}
+
 #[test]
 fn shards_are_folded_by_themselves_and_told_together() {
     let mut story = silence();
@@ -217,14 +225,14 @@ fn shards_are_folded_by_themselves_and_told_together() {
     let shards = [0, 1].map(|number| Shard { number, of: 2 });
     let (west, east) = (elsewhere(&story, "4301"), elsewhere(&story, "4304"));
     let board = board();
-    west.iter().for_each(|step| board.fold(shards[0], step));
+    fold(&board, shards[0], &west);
     // The other shard's steps have the same numbers, and come late.
     assert!(board.incident(&"4304-20261123-1".parse().unwrap()).is_none());
-    east.iter().for_each(|step| board.fold(shards[1], step));
+    fold(&board, shards[1], &east);
     assert_eq!(board.steps().into_values().collect::<Vec<_>>(), [west.len() as u64; 2]);
 
     let all = board.incidents(&IncidentQuery { limit: 1000, ..IncidentQuery::default() }).items;
-    assert!(all.len() >= 10 && all.len() % 2 == 0);
+    assert!(all.len() >= 10 && all.len().is_multiple_of(2));
     assert!(all.is_sorted_by(|a, b| a.received >= b.received), "newest first, whatever the area");
     let mut paged = Vec::new();
     let mut cursor = None;
@@ -266,8 +274,8 @@ fn a_shard_that_is_read_back_replaces_its_own_and_leaves_the_other() {
     let shards = [0, 1].map(|number| Shard { number, of: 2 });
     let (west, east) = (elsewhere(&story, "4301"), elsewhere(&story, "4304"));
     let board = board();
-    west.iter().for_each(|step| board.fold(shards[0], step));
-    east.iter().for_each(|step| board.fold(shards[1], step));
+    fold(&board, shards[0], &west);
+    fold(&board, shards[1], &east);
     let before = seen(&board);
     // The log of the second shard was read anew, and one of its incidents is no longer in it.
     let mut newest = std::collections::BTreeMap::new();

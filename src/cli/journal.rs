@@ -4,6 +4,7 @@
 
 mod line;
 
+use std::fmt::Write as _;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -165,7 +166,9 @@ fn describe(common: &Common) -> anyhow::Result<ExitCode> {
     if common.json {
         println!("{}", json!({ "shards": surveys }));
     } else {
-        surveys.iter().for_each(|survey| print!("{}", summary(survey)));
+        for survey in &surveys {
+            print!("{}", summary(survey));
+        }
     }
     Ok(if surveys.iter().all(|survey| survey.alarm.is_none()) { super::good() } else { super::finding() })
 }
@@ -188,7 +191,7 @@ fn summary(s: &Survey) -> String {
         s.written_at.as_deref().map_or(String::from("never written"), |at| format!("written {at}")),
     );
     if let Some(alarm) = &s.alarm {
-        told += &format!("          HELD: {alarm}\n");
+        _ = writeln!(told, "          HELD: {alarm}");
     }
     told
 }
@@ -231,15 +234,16 @@ fn warning(found: &Damage) -> String {
             "nothing is known to be lost here; a node that holds this shard says in its log (kafka.held) why it does\n";
     }
     for lost in &found.lost {
-        told += &format!("lost: {lost}\n");
+        _ = writeln!(told, "lost: {lost}");
     }
     let (documents, bytes) = found.fold.size();
     let goes_on = beyond(&found.known);
-    told += &format!("kept: {documents} documents, {bytes} bytes\n");
-    told += &format!(
+    _ = writeln!(told, "kept: {documents} documents, {bytes} bytes");
+    _ = writeln!(
+        told,
         "If you accept, the shard goes on from what is kept, with step {} in epoch {}: above all that is known to have been \
          given out, by a margin, so that nothing new looks like what is lost. Orders that are lost may have been obeyed: tell \
-         the desks.\n",
+         the desks.",
         goes_on.step + 1,
         goes_on.epoch + 1
     );

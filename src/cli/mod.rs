@@ -9,6 +9,8 @@ pub mod check;
 pub mod demo;
 pub mod explain;
 #[cfg(feature = "kafka")]
+pub mod gateway;
+#[cfg(feature = "kafka")]
 pub mod journal;
 #[cfg(feature = "kafka")]
 pub mod node;

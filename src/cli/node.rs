@@ -1,7 +1,7 @@
 //! A node on Kafka, all parts put together.
 //!
 //! # The end, on the parts that take part in it
-//! `node`: each shard is released, so that its next owner need not wait. `group`: left after that. What is under way on
+//! `door`: closed first, see [`super::gateway`]. `node`: each shard is released, so that its next owner need not wait. `group`: left after that. What is under way on
 //! the topics was accepted; what of it has not arrived is sent again by the next owner.
 
 use std::collections::BTreeMap;
@@ -35,9 +35,6 @@ use crate::kafka::vacancies::Vacancies;
 use crate::model::{CommandArea, Millis};
 use crate::runtime::Clock;
 use crate::telemetry::Metrics;
-
-/// Answers, and who may wait for one, that are kept at once.
-const ANSWERS_MAX: usize = 10_000;
 
 /// A node at work.
 pub struct OnKafka {
@@ -74,8 +71,12 @@ impl OnKafka {
         let clients = Arc::new(Clients::new(config.kafka.clone()));
         let limits = Limits { element_bytes_max: config.http.element_bytes_max.get(), ..Limits::default() };
         let board = Arc::new(Board::new(config.board.clone(), None));
+        // Seeded by the system, anew at every start.
+        let chance = RandomState::new().hash_one(std::process::id());
         let hub = Hub::new(config.deliver.kept, config.deliver.buffer);
-        let answers = Answers::new(ANSWERS_MAX, ANSWERS_MAX);
+        // Of several shards every process has its own order.
+        let hub = if shards > 1 { hub.named(&format!("{chance:x}")) } else { hub };
+        let answers = Answers::new(config.kafka.answers_max, config.kafka.answers_max);
         let picture = Picture::new(shards, clock.clone());
         let told: Arc<dyn Told> = Arc::new(answers.clone());
         let in_use: Vec<_> = playbooks.wanted().map(|(_, playbook)| Arc::clone(playbook)).collect();
@@ -109,8 +110,7 @@ impl OnKafka {
             folds: Arc::new(LogFolds::new(Arc::clone(&clients), shards, Some(Arc::new(picture.clone())))),
             projections: config.kafka.projections,
             trim_after: config.kafka.trim_after,
-            // Seeded by the system, anew at every start.
-            chance: RandomState::new().hash_one(std::process::id()),
+            chance,
         })?);
         let vacancies = Vacancies::watch(picture.clone(), shards, Arc::clone(&node))?;
         let group = Group::join(&clients, Arc::clone(&node) as _)?;

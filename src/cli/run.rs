@@ -84,17 +84,27 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
 async fn serve_on_kafka(config: Config) -> anyhow::Result<ExitCode> {
     use std::sync::Arc;
 
+    use super::gateway::Gateway;
     use super::node::OnKafka;
+    use crate::http;
     use crate::telemetry::Metrics;
 
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-    let started = tokio::task::spawn_blocking(move || OnKafka::start(&config, &Arc::new(Metrics::new())));
-    let node = started.await??;
-    println!("muster: a node on Kafka");
+    // The address first: it is the most likely thing to be wrong, and costs nothing to give back.
+    let listener = http::bind(config.http.listen).await?;
+    let (metrics, for_node) = (Arc::new(Metrics::new()), config.clone());
+    let counts = Arc::clone(&metrics);
+    let node = tokio::task::spawn_blocking(move || OnKafka::start(&for_node, &counts)).await??;
+    let gateway = Gateway::open(listener, config, &node, metrics)?;
+    println!("muster: a node on Kafka listens on http://{}", gateway.address());
     asked(&mut signals).await;
     info!("muster.stopping");
+    let stop = async {
+        gateway.close().await;
+        tokio::task::spawn_blocking(move || node.stop()).await
+    };
     let stopped = tokio::select! {
-        stopped = tokio::task::spawn_blocking(move || node.stop()) => stopped,
+        stopped = stop => stopped,
         () = asked(&mut signals) => bail!("asked to stop twice; what was under way was cut off"),
     };
     stopped?;

@@ -199,6 +199,12 @@ pub fn is_enveloped(bytes: &[u8], limits: &Limits) -> bool {
     Reader::new(bytes, limits.depth_max).and_then(|reader| has_version(&reader)).unwrap_or(false)
 }
 
+/// The name and the text of the attribute that a header of HTTP carries; `None` for all other headers.
+#[must_use]
+pub fn attribute<'h>(header: &str, value: &'h [u8]) -> Option<(String, Cow<'h, str>)> {
+    Some((binary::attribute_name(header)?, binary::attribute_value(value).ok()?))
+}
+
 /// A W3C `traceparent`, if it has the shape of one.
 #[must_use]
 pub fn traceparent(value: &[u8]) -> Option<SmolStr> {

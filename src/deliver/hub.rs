@@ -255,7 +255,9 @@ mod tests {
         let hub = Hub::new(4, 16).named("a1");
         // A shard with few steps and one with many: their numbers say nothing about which was first.
         let messages = [told(0, 900), told(1, 3), told(0, 901), told(2, 50), told(1, 4)];
-        messages.iter().for_each(|m| hub.publish(Arc::clone(m)));
+        for message in &messages {
+            hub.publish(Arc::clone(message));
+        }
         let all = Filter::default();
         let back = hub.listen(&all, Some(&hub.bookmark(messages[1].rev)));
         assert!(!back.gap);

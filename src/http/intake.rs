@@ -127,8 +127,8 @@ async fn read(kind: EventType, app: &App, request: Request) -> Result<Taken, Pro
 /// An event in binary mode as it came.
 fn binary(headers: &HeaderMap, content_type: Option<&str>, body: Bytes) -> Form {
     let attribute = |(name, value): (&HeaderName, &HeaderValue)| {
-        let name = name.as_str().strip_prefix("ce-")?;
-        Some((name.into(), value.as_bytes().to_vec()))
+        let (name, value) = decode::attribute(name.as_str(), value.as_bytes())?;
+        Some((name.into(), value.into_owned()))
     };
     Form::Binary {
         attributes: headers.iter().filter_map(attribute).collect(),

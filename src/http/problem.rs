@@ -112,7 +112,9 @@ impl From<Rejection> for Problem {
 /// Whoever was to decide it could not read it.
 impl From<Refused> for Problem {
     fn from(r: Refused) -> Self {
-        let mut problem = Self::new(StatusCode::BAD_REQUEST, &r.reason, r.detail);
+        let too_large = r.reason == Reason::TooLarge.as_str();
+        let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        let mut problem = Self::new(status, &r.reason, r.detail);
         problem.field = r.field.map(Into::into);
         problem
     }

@@ -9,6 +9,7 @@ use rdkafka::{ClientConfig, ClientContext};
 use super::client::Context;
 use super::options::Options;
 use super::properties::Role;
+use crate::model::Millis;
 
 /// A consumer that is in no group and reads what it is told to.
 pub type Reader = BaseConsumer<Context>;
@@ -81,6 +82,24 @@ impl Clients {
         context: C,
     ) -> Result<Producer<C>, KafkaError> {
         self.config(Role::OutputProducer)?.create_with_context(context)
+    }
+
+    /// For what comes over HTTP: at once, given up after `within`, and at most so many under way.
+    ///
+    /// # Errors
+    /// When the client refuses its settings.
+    pub fn gate<C: ProducerContext<NoCustomPartitioner> + 'static>(
+        &self,
+        context: C,
+        within: Millis,
+        messages_max: usize,
+    ) -> Result<Producer<C>, KafkaError> {
+        let mut config = self.config(Role::OutputProducer)?;
+        config
+            .set("message.timeout.ms", within.0.to_string())
+            .set("linger.ms", "0")
+            .set("queue.buffering.max.messages", messages_max.max(1).to_string());
+        config.create_with_context(context)
     }
 
     /// For the group, whose consumer fetches nothing.

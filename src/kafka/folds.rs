@@ -34,7 +34,7 @@ impl LogFolds {
         Self { clients, shards, standby }
     }
 
-    fn from_log(&self, shard: u32, hint: Option<Low>) -> Result<Result<Fold, Alarm>, KafkaError> {
+    fn read_log(&self, shard: u32, hint: Option<Low>) -> Result<Result<Fold, Alarm>, KafkaError> {
         drive(&self.clients, shard, Restore::new(hint, self.shards))
     }
 }
@@ -63,7 +63,7 @@ fn read(reader: &mut LogReader, restore: &mut Restore, ticket: u64, from: u64) -
             next = stored.offset + 1;
             match Record::decode(&stored.bytes) {
                 Ok(record) => restore.record(ticket, stored.offset, stored.appended, &record),
-                Err(why) => restore.malformed(ticket, stored.offset, why),
+                Err(why) => restore.malformed(ticket, stored.offset, stored.appended, why),
             }
         }
     }
@@ -76,7 +76,7 @@ impl Folds for LogFolds {
             return Ok(Ok(fold));
         }
         let hint = self.standby.as_ref().and_then(|standby| standby.hint(shard));
-        self.from_log(shard, hint).map_err(|e| e.to_string())
+        self.read_log(shard, hint).map_err(|e| e.to_string())
     }
 
     fn known(&self, shard: u32) -> u64 {

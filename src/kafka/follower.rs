@@ -340,9 +340,13 @@ impl Following {
 
     fn trouble(&mut self, error: &KafkaError) -> bool {
         let code = error.rdkafka_error_code();
-        let elsewhere =
-            [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset, RDKafkaErrorCode::LogTruncation];
+        let elsewhere = [RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::AutoOffsetReset];
         self.complain(&error.to_string());
+        if code == Some(RDKafkaErrorCode::LogTruncation) {
+            // Of which journal the client does not say.
+            self.parts.picture.tracks().for_each(|mut track| track.doubted());
+            self.changed = true;
+        }
         if code.is_some_and(|code| elsewhere.contains(&code)) {
             // Where to go on the asker will say for the journals; positions of posts from now on will do.
             self.fields.values_mut().for_each(|next| *next = Offset::End);

@@ -88,9 +88,9 @@ impl ConsumerContext for Context {
                 let lost = consumer.assignment_lost();
                 info!(?shards, lost, "kafka.group_revoked");
                 if lost {
-                    self.members.lost(&shards)
+                    self.members.lost(&shards);
                 } else {
-                    self.members.revoked(&shards)
+                    self.members.revoked(&shards);
                 }
                 if cooperative { consumer.incremental_unassign(list) } else { consumer.unassign() }
             }
@@ -149,10 +149,9 @@ impl Drop for Group {
 
 fn run(consumer: &BaseConsumer<Context>, ends: &AtomicBool) {
     while !ends.load(Ordering::Acquire) {
-        match consumer.poll(POLL) {
-            Some(Err(error)) => warn!(%error, "kafka.group: going on"),
-            // What we are assigned is paused; what came between is none of our business.
-            Some(Ok(_)) | None => {}
+        // What we are assigned is paused; what came between is none of our business.
+        if let Some(Err(error)) = consumer.poll(POLL) {
+            warn!(%error, "kafka.group: going on");
         }
     }
     // A rebalance that this brings is served while the consumer closes.

@@ -379,7 +379,7 @@ mod tests {
     fn report(offset: u64, received: i64, lane: Lane) -> Message {
         let meta =
             Meta { source: "110".into(), id: "1".into(), time: None, traceparent: None, digest: Digest::of(b"1") };
-        let event = Event { meta, received: Timestamp(received), body: Body::Report(Box::new(Report::default())) };
+        let event = Event { meta, received: Timestamp(received), body: Body::Report(Box::<Report>::default()) };
         let mut verdict = verdict();
         verdict.classification.lane = lane;
         let content = Content::Event("4304".into(), Box::new(event), Some(Box::new(verdict)));

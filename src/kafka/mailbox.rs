@@ -9,7 +9,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::inbox::{Door, Message};
-use crate::journal::log::{Fold, Token};
+use crate::journal::log::Token;
 use crate::model::Timestamp;
 
 /// One thing to hear of.
@@ -33,8 +33,6 @@ pub enum Mail {
     Failed(&'static str),
     /// Something odd was seen: another leader, a producer that gave up, an input that stands still.
     Disturbed(&'static str),
-    /// A warm copy of the state, to begin from.
-    Standby(Box<Fold>),
     /// The log of a door, as reading began: its first offset and its end.
     Opened(Generation, Door, u64, u64),
     /// The log of a door has lost its end: it is read again from here.

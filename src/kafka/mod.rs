@@ -95,6 +95,8 @@ pub mod answers;
 pub mod asker;
 #[cfg(feature = "kafka")]
 pub mod follower;
+#[cfg(feature = "kafka")]
+pub mod gate;
 pub mod heads;
 pub mod herald;
 #[cfg(feature = "kafka")]

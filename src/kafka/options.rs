@@ -56,6 +56,14 @@ pub struct Options {
     pub journal_timeout: Millis,
     /// An order or notice is tried for so long before it is produced anew.
     pub output_timeout: Millis,
+    /// An event that came over HTTP and that the brokers have not confirmed within this is answered with 503.
+    pub confirm_within: Millis,
+    /// One that was not decided within this, from when it came, is answered with where to look.
+    pub answer_within: Millis,
+    /// Events that came over HTTP and that the brokers have not confirmed yet. Ordinary reports may use four fifths.
+    pub unconfirmed_max: usize,
+    /// Requests that may wait for a decision at once, and decisions that are kept for whoever asks later.
+    pub answers_max: usize,
     /// An order or notice waits so long for others to leave with.
     pub linger: Millis,
     /// A broker that has nothing new answers after this. It bounds how long the end of an empty partition is unknown.
@@ -113,6 +121,10 @@ impl Default for Options {
             start_timeout: Millis(20_000),
             journal_timeout: Millis(120_000),
             output_timeout: Millis(15_000),
+            confirm_within: Millis(3_000),
+            answer_within: Millis(5_000),
+            unconfirmed_max: 10_000,
+            answers_max: 10_000,
             linger: Millis(1),
             fetch_wait: Millis(10),
             fetch_bytes_max: 32 * 1024 * 1024,

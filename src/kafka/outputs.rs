@@ -115,6 +115,7 @@ struct OnItsWay {
 }
 
 impl OnItsWay {
+    #[expect(clippy::unnecessary_box_returns, reason = "the client holds it by its address")]
     fn new(outgoing: Outgoing, of: Option<(Arc<Account>, u64)>) -> Box<Self> {
         Box::new(Self { outgoing: Arc::new(outgoing), of, by: 0, backoff: Backoff::new(AGAIN, AGAIN_MAX) })
     }

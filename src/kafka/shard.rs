@@ -343,7 +343,6 @@ impl Shard {
                 warn!(shard = self.parts.shard, why, "kafka.disturbed");
                 self.owner.disturbed();
             }
-            Mail::Standby(_) => {}
             Mail::Opened(generation, door, first, end) if generation == self.generation => {
                 if let Some(running) = &mut self.running {
                     running.inbox.opened(door, first, end);
@@ -363,7 +362,9 @@ impl Shard {
                 if let Some(running) = &mut self.running {
                     let wanted = |m: &Message| running.inbox.wants_ahead(m.door, m.offset);
                     let messages: Vec<Message> = messages.into_iter().filter(wanted).collect();
-                    messages.into_iter().for_each(|message| running.inbox.put_ahead(message));
+                    for message in messages {
+                        running.inbox.put_ahead(message);
+                    }
                 }
             }
             Mail::Scouting(generation) if generation == self.generation => {
@@ -590,7 +591,7 @@ impl Shard {
                     if matches!(why, Malformed::Foreign(_)) {
                         warn!(shard = self.parts.shard, offset = stored.offset, %why, "kafka.journal_foreign");
                     }
-                    self.owner.malformed(slice.ticket, stored.offset, why);
+                    self.owner.malformed(slice.ticket, stored.offset, stored.appended, why);
                 }
             }
         }

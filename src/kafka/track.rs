@@ -2,16 +2,17 @@
 //! the owner's is; it never takes part in deciding.
 //!
 //! ```text
-//!           bounds known        newest records read            goal reached, complete
+//!           bounds known        records read for a mark        goal reached, complete
 //!   Waiting ────────────► Asking ───────────────────► Restoring ─────────────────────► Following
-//!     ▲ ▲                                                 │                                │
-//!     │ └── after a rest ── Broken ◄── cannot be folded ──┘                                │
+//!     ▲ ▲                   ▲                             │                                │
+//!     │ │                   └── once more, thoroughly ◄───┤ cannot be folded               │
+//!     │ └── after a rest ── Broken ◄──────────────────────┘                                │
 //!     └── the log begins above, or ends below, where it was read to; an acceptance ◄───────┘
 //! ```
-//! A restore begins at the mark of the newest record whose mark is still in the log. The marks of heads would save that
-//! question, but a head outlives the log it speaks of (topics are deleted and made anew), and a restore from the wrong
-//! place of the wrong log can look whole. So of heads only this is taken: how far the log must reach. A log that was
-//! damaged is read anew now and then: an operator's acceptance mends it.
+//! A restore begins at the mark of the newest record whose mark is still in the log: that is quick. Where it does not lead
+//! to the end, it is made once more as an owner makes it: from the log's beginning, or from the lowest mark of all records
+//! since the last acceptance. Of heads only this is taken: how far the log must reach. A log that was damaged is read anew
+//! now and then: an operator's acceptance mends it.
 
 use std::sync::Arc;
 
@@ -55,19 +56,30 @@ pub enum Heard {
     Restored(u64, Vec<Document>),
 }
 
+/// Marks that records carry and that are still in the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    newest: Option<Low>,
+    /// The lowest since the last acceptance: before it, marks may speak of a log that is no more.
+    lowest: Option<Low>,
+    line: bool,
+}
+
 /// How far a journal is followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Until it is known where the log begins and ends.
     Waiting,
-    /// The newest records are read for a mark.
+    /// Records are read for a mark.
     Asking {
         /// The next one.
         next: u64,
         /// Up to here.
         until: u64,
-        /// The newest mark that can be used.
-        mark: Option<Low>,
+        /// What was found.
+        marks: Marks,
+        /// All of them are read, not only the newest.
+        thorough: bool,
     },
     /// Reads from a mark to what was the end when it began.
     Restoring {
@@ -75,6 +87,8 @@ pub enum Stage {
         from: u64,
         /// That end.
         goal: u64,
+        /// The mark was sought thoroughly.
+        thorough: bool,
     },
     /// Reads what comes.
     Following,
@@ -197,7 +211,7 @@ impl Track {
             Ok(record) => heard.push(self.record(offset, appended, &record, now)),
             Err(why @ Malformed::Newer(_)) => self.broke(&why.to_string(), now),
             Err(Malformed::Foreign(_)) => {
-                if let Err(missing) = self.fold.skip(offset) {
+                if let Err(missing) = self.fold.skip(offset, appended) {
                     self.broke(&missing.to_string(), now);
                 }
             }
@@ -205,6 +219,13 @@ impl Track {
         heard.extend(self.restored(now));
         heard.retain(|heard| *heard != Heard::Nothing);
         heard
+    }
+
+    /// Something odd was seen, after which nobody knows whether what was read still stands in the log.
+    pub fn doubted(&mut self) {
+        if self.reading().is_some() {
+            self.anew("doubted");
+        }
     }
 
     /// What is to be told without any record: a log that ends where the restore began is restored at once.
@@ -303,29 +324,39 @@ impl Track {
     fn begin(&mut self, bounds: Bounds) {
         self.moved = bounds.asked;
         if bounds.first == bounds.end {
-            self.restore(Low { offset: bounds.first, stand: Stand::default() }, bounds.end);
-            return;
+            return self.restore(Low { offset: bounds.first, stand: Stand::default() }, bounds.end, true);
         }
-        let next = bounds.end.saturating_sub(ASKED).max(bounds.first);
-        self.stage = Stage::Asking { next, until: bounds.end, mark: None };
+        self.seek(bounds, false);
+    }
+
+    /// Looks for a mark among the newest records, or among all.
+    fn seek(&mut self, bounds: Bounds, thorough: bool) {
+        let Bounds { first, end, .. } = bounds;
+        if thorough && first == 0 {
+            return self.restore(Low::default(), end, true);
+        }
+        let next = if thorough { first } else { end.saturating_sub(ASKED).max(first) };
+        self.stage = Stage::Asking { next, until: end, marks: Marks::default(), thorough };
         self.turns += 1;
     }
 
-    /// One of the newest records: its mark, if the log still begins below it.
+    /// One of the records asked for its mark.
     fn ask(&mut self, bytes: &[u8]) {
         let first = self.bounds.map_or(0, |bounds| bounds.first);
-        let Stage::Asking { next, until, mark } = &mut self.stage else { return };
+        let Stage::Asking { next, until, marks, thorough } = &mut self.stage else { return };
         *next += 1;
-        let low = Record::decode(bytes).ok().map(|record| record.low).filter(|low| low.offset >= first);
-        *mark = low.or(mark.take());
+        if let Ok(record) = Record::decode(bytes) {
+            marks.note(&record, first);
+        }
         if next == until {
-            let (until, low) = (*until, mark.take());
-            self.restore(low.unwrap_or(Low { offset: first, stand: Stand::default() }), until);
+            let (until, thorough) = (*until, *thorough);
+            let low = if thorough { marks.lowest.take() } else { marks.newest.take() };
+            self.restore(low.unwrap_or(Low { offset: first, stand: Stand::default() }), until, thorough);
         }
     }
 
-    fn restore(&mut self, low: Low, goal: u64) {
-        self.stage = Stage::Restoring { from: low.offset, goal };
+    fn restore(&mut self, low: Low, goal: u64, thorough: bool) {
+        self.stage = Stage::Restoring { from: low.offset, goal, thorough };
         self.fold = Fold::from(low, self.shard.of);
         self.turns += 1;
     }
@@ -371,12 +402,13 @@ impl Track {
     }
 
     fn restored(&mut self, now: Timestamp) -> Option<Heard> {
-        let Stage::Restoring { goal, .. } = self.stage else { return None };
+        let Stage::Restoring { goal, thorough, .. } = self.stage else { return None };
         if self.fold.next() < goal {
             return None;
         }
-        if !self.fold.is_complete() {
-            self.rest("the newest mark is below where the log could be read from", now);
+        // Of a log that holds nothing there is nothing that could be missing.
+        if !self.fold.is_complete() && !self.is_empty() {
+            self.useless(thorough, "what is needed lies below where the log begins", now);
             return None;
         }
         self.stage = Stage::Following;
@@ -389,8 +421,21 @@ impl Track {
     fn broke(&mut self, why: &str, now: Timestamp) {
         match self.stage {
             Stage::Following => self.anew("broken"),
+            Stage::Restoring { thorough, .. } => self.useless(thorough, why, now),
             _ => self.rest(why, now),
         }
+    }
+
+    /// A restore led nowhere.
+    fn useless(&mut self, thorough: bool, why: &str, now: Timestamp) {
+        match self.bounds.filter(|_| !thorough) {
+            Some(bounds) => self.seek(bounds, true),
+            None => self.rest(why, now),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bounds.is_some_and(|bounds| bounds.first == bounds.end)
     }
 
     fn rest(&mut self, why: &str, now: Timestamp) {
@@ -403,6 +448,21 @@ impl Track {
         self.short_since = None;
         self.turns += 1;
         self.renewed = Some(why);
+    }
+}
+
+impl Marks {
+    fn note(&mut self, record: &Record, first: u64) {
+        if record.low.offset < first {
+            return;
+        }
+        let line = matches!(record.body, RecordBody::Acceptance { .. });
+        let lower = self.lowest.as_ref().is_none_or(|low| record.low.offset < low.offset);
+        if line || (lower && !self.line) {
+            self.lowest = Some(record.low.clone());
+            self.line |= line;
+        }
+        self.newest = Some(record.low.clone());
     }
 }
 
@@ -575,6 +635,25 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_that_leads_nowhere_is_followed_by_a_thorough_search() {
+        for first in [0, 1] {
+            let mut log = Log::new("a", Vec::new());
+            (0..100).for_each(|n| log.step(&format!("4304:incident/{}", n % 7)));
+            // An owner that lost wrote last, and its mark lies above what the winner needs.
+            let last = Record::decode(log.records.last().unwrap()).unwrap();
+            let low = Low { offset: log.end() - 1, stand: log.owner.fold().stand().clone() };
+            let stand = Stand { step: low.stand.step - 1, ..low.stand };
+            let void = Record { epoch: 0, owner: OwnerName::new("z"), low: Low { stand, ..low }, ..last };
+            log.records.push(void.encode());
+            let mut track = Track::new(SHARD);
+            track.bounded(bounds(first, log.end(), 0));
+            let heard = follow(&mut track, &log);
+            assert!(heard.contains(&Heard::Void("old-epoch")));
+            assert_eq!((track.stage(), keys(&track).len()), (&Stage::Following, 7), "from {first}");
+        }
+    }
+
+    #[test]
     fn a_short_log_may_be_a_new_leader_and_only_later_a_loss() {
         let mut log = Log::new("a", Vec::new());
         (0..20).for_each(|n| log.step(&format!("4304:incident/{}", n % 3)));
@@ -608,12 +687,12 @@ mod tests {
         track.read(0, Timestamp(0), &log.records[0], Timestamp(1));
         assert_eq!(track.reading(), Some(1), "what is not the next one is not taken");
         track.read(1, Timestamp(0), br#"{"v":99}"#, Timestamp(2));
+        assert_eq!(track.renewed(), Some("broken"));
         assert_eq!(track.stage(), &Stage::Waiting);
         track.bounded(bounds(0, 2, 3));
-        for offset in 0..2 {
-            track.read(offset, Timestamp(0), br#"{"v":99}"#, Timestamp(4));
+        while let Some(next) = track.reading() {
+            track.read(next, Timestamp(0), br#"{"v":99}"#, Timestamp(4));
         }
-        track.read(0, Timestamp(0), br#"{"v":99}"#, Timestamp(5));
         let Stage::Broken { why, until } = track.stage().clone() else { panic!("{:?}", track.stage()) };
         assert!(why.contains("start the newer Muster"), "{why}");
         track.bounded(bounds(0, 2, until.0 - 1));

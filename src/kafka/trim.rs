@@ -169,6 +169,6 @@ impl Work {
         below.add_partition_offset(&self.clients.topic("journal"), partition, to)?;
         let options = AdminOptions::new().request_timeout(Some(WITHIN)).operation_timeout(Some(WITHIN));
         let done = self.clients.wait(self.clients.admin()?.delete_records(&below, &options))?;
-        done.elements().first().map_or(Ok(()), |element| element.error())
+        done.elements().first().map_or(Ok(()), rdkafka::topic_partition_list::TopicPartitionListElem::error)
     }
 }

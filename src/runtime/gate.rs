@@ -49,8 +49,8 @@ pub enum Form {
     Bare(Bytes),
     /// Attributes in headers, data in the body.
     Binary {
-        /// The attributes by their own names, as they stood in the headers.
-        attributes: Vec<(SmolStr, Vec<u8>)>,
+        /// The attributes by their own names, as text.
+        attributes: Vec<(SmolStr, String)>,
         /// The body's type.
         content_type: Option<SmolStr>,
         /// The data.

@@ -152,7 +152,7 @@ impl Shard {
         let mut lane = None;
         loop {
             let (work, until) = self.next(lane);
-            if !self.advance(until) {
+            if !self.advance(until, over) {
                 self.held = work;
                 return Round::MoreDue;
             }
@@ -164,7 +164,11 @@ impl Shard {
                 break;
             }
         }
-        if self.shared.queue.is_empty() { Round::Settled } else { Round::MoreWork }
+        match () {
+            () if self.engine.left_to_do() > 0 => Round::MoreDue,
+            () if self.shared.queue.is_empty() => Round::Settled,
+            () => Round::MoreWork,
+        }
     }
 
     /// The next input, and the instant to which time may go before it is stepped.
@@ -180,12 +184,19 @@ impl Shard {
         }
     }
 
-    /// Lets time pass. Whether everything due by then has been fired.
-    fn advance(&mut self, until: Timestamp) -> bool {
+    /// Lets time pass, as far as one batch goes. Whether everything due by then has been fired, and nothing is left of it.
+    fn advance(&mut self, until: Timestamp, over: Instant) -> bool {
         self.at = self.at.max(until);
-        let Some(due) = self.engine.next_due().filter(|due| *due <= self.at) else { return true };
-        self.observer.fired(self.shared.clock.now().since(due));
-        self.engine.advance(self.at, &mut self.batch.effects)
+        while let Some(due) = self.engine.next_due().filter(|due| *due <= self.at) {
+            self.observer.fired(self.shared.clock.now().since(due));
+            if self.engine.advance(self.at, &mut self.batch.effects) {
+                break;
+            }
+            if self.batch.effects.len() >= self.shared.options.batch_effects_max || Instant::now() >= over {
+                return false;
+            }
+        }
+        true
     }
 
     fn step(&mut self, work: Work) {

@@ -115,7 +115,7 @@ impl<'l> Stage<'l> {
             _ => {}
         }
         self.settle(&effects)?;
-        // What an input began and left for the next steps, such as a long all-call.
+        // What an input began and left for the next steps.
         self.advance_to(now)
     }
 
@@ -175,6 +175,7 @@ impl<'l> Stage<'l> {
             let mut effects = Vec::new();
             self.engine().step(now, fix, &mut effects);
             self.settle(&effects)?;
+            self.advance_to(now)?;
         }
         Ok(())
     }
@@ -200,6 +201,9 @@ impl<'l> Stage<'l> {
         }
         let restored = self.restored()?;
         let (due, deadlines) = (self.engine().next_due(), self.engine().deadlines());
+        if self.engine().left_to_do() > 0 {
+            return Err("something is left to do though time was let pass".into());
+        }
         if restored.next_due() != due {
             return Err(format!(
                 "restored from its documents, it would wake at {:?}, not {due:?}",

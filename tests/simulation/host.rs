@@ -5,48 +5,52 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::city::{City, Event, SHARDS, owns, say};
+use crate::city::{City, Event, SHARDS, say};
 use crate::dice::Dice;
 use crate::journal::Step;
-use crate::journal::log::{
-    Action, Alarm, Fold, Low, Malformed, Owner, OwnerName, Phase, Record, RecordBody, Restore, Token, Want,
-};
+use crate::journal::log::{Action, Alarm, Owner, OwnerName, Phase, Record, RecordBody, Restore, Token};
 use crate::model::Timestamp;
 use crate::mutations::Fault;
-use crate::toy::{DOORS, Documents, Toy};
+use crate::reading::{Reading, Whose};
+use crate::toy::{DOORS, Documents, RECALLED, Toy};
+use crate::trouble::Trouble;
 
 pub struct Host {
-    id: usize,
+    pub id: usize,
     /// How often it has started.
     pub start: u32,
     pub up: bool,
-    stalled: bool,
-    inbox: VecDeque<ToHost>,
+    pub stalled: bool,
+    pub inbox: VecDeque<ToHost>,
     /// How far its clock is off now, and the farthest since it started.
-    clock: i64,
-    clock_worst: i64,
+    pub clock: i64,
+    pub clock_worst: i64,
     pub owner: Option<Owner>,
-    restore: Option<Restore>,
-    reading: Option<Reading>,
-    readings: u64,
-    toy: Option<Toy>,
+    pub restore: Option<Restore>,
+    pub reading: Option<Reading>,
+    pub readings: u64,
+    pub toy: Option<Toy>,
     /// The group's last word.
-    assigned: bool,
-    word: u64,
+    pub assigned: bool,
+    pub word: u64,
     /// A revocation is not yet answered.
-    revoked: bool,
-    held: bool,
+    pub revoked: bool,
     /// Nothing it sends is at the broker before, so that its appends keep their order.
-    lane: i64,
+    pub lane: i64,
     /// Accepted steps whose effects are to leave, in order; the first may be on its way.
-    leaving: VecDeque<Arc<Step>>,
-    on_its_way: Option<u64>,
-    sent: u64,
+    pub leaving: VecDeque<Arc<Step>>,
+    pub on_its_way: Option<u64>,
+    pub sent: u64,
     /// Appends whose report is to come, by token.
-    awaited: Vec<(Token, Option<Arc<Step>>)>,
+    pub awaited: Vec<(Token, Option<Arc<Step>>)>,
     /// The highest epoch that it has claimed since its start.
-    claimed: u64,
-    checked: u64,
+    pub claimed: u64,
+    pub checked: u64,
+    /// It has read what the log has lost, and cannot have read yet that this was accepted.
+    pub shaken: bool,
+    /// It has been told that something happened to the log, and what it had read was lost.
+    pub warned: bool,
+    pub touched: bool,
 }
 
 /// What comes to a host; all of it waits while the host is stalled.
@@ -56,6 +60,7 @@ pub enum ToHost {
     Assign(u64),
     Revoke(u64),
     Disturbed,
+    Shaken,
     Report {
         token: Token,
         landed: Option<(u64, Timestamp)>,
@@ -77,22 +82,8 @@ pub enum ToHost {
     },
 }
 
-struct Reading {
-    id: u64,
-    whose: Whose,
-    at: u64,
-    first: u64,
-    end: u64,
-}
-
-#[derive(Clone, Copy)]
-enum Whose {
-    Owner(Token),
-    Restore(Token),
-}
-
-/// Records that one delivery brings at most.
-const DELIVERY_MAX: usize = 8;
+/// Actions that come of one letter at most.
+const ACTIONS_MAX: u32 = 1_000;
 /// How far ahead of its position a host looks for what is urgent.
 const LOOK_AHEAD: u64 = 6;
 /// Steps whose effects have not left stop the intake.
@@ -116,7 +107,6 @@ impl Host {
             assigned: false,
             word: 0,
             revoked: false,
-            held: false,
             lane: 0,
             leaving: VecDeque::new(),
             on_its_way: None,
@@ -124,6 +114,9 @@ impl Host {
             awaited: Vec::new(),
             claimed: 0,
             checked: u64::MAX,
+            shaken: false,
+            warned: false,
+            touched: false,
         }
     }
 
@@ -137,7 +130,13 @@ impl Host {
     }
 
     pub fn is_owning(&self) -> bool {
-        self.up && self.owner.as_ref().is_some_and(owns)
+        self.up && self.owner.as_ref().is_some_and(|owner| *owner.phase() == Phase::Owning)
+    }
+
+    pub fn shaken_by_loss(&mut self, from: u64) {
+        self.shaken = true;
+        let read = self.owner.as_ref().and_then(|owner| owner.fold().last());
+        self.touched = read.is_some_and(|last| last >= from);
     }
 
     /// Nothing is under way here. Where two are assigned for good, one of them rests.
@@ -159,12 +158,12 @@ impl fmt::Display for Host {
 }
 
 impl City {
-    fn host(&mut self, host: usize) -> &mut Host {
+    pub fn host(&mut self, host: usize) -> &mut Host {
         &mut self.hosts[host]
     }
 
     /// What the host's clock says.
-    fn clock(&self, host: usize) -> Timestamp {
+    pub fn clock(&self, host: usize) -> Timestamp {
         Timestamp(self.now + self.hosts[host].clock)
     }
 
@@ -179,11 +178,9 @@ impl City {
         *self.host(host) = Host { up: true, start, ..Host::new(host) };
         self.host(host).set_clock(clock);
         say!(self, "{} starts", self.hosts[host].title());
-        let name = if self.plan.fault == Some(Fault::NameIsReused) { 0 } else { start };
-        let name = OwnerName::new(&format!("{}{name}", char::from(b'A' + u8::try_from(host).expect("few"))));
+        let name = OwnerName::new(&self.hosts[host].title());
         let chance = self.dice.next();
         let mut owner = Owner::new(name, SHARDS, self.options.clone(), chance);
-        owner.knows(self.outputs.newest());
         self.host(host).owner = Some(owner);
         self.after(0, Event::To(host, start, ToHost::Turn));
     }
@@ -199,7 +196,7 @@ impl City {
         self.after(down, Event::Start(host));
         if self.dice.chance(800) {
             let span = self.dice.between(100, 1_500);
-            self.after(span, Event::Trouble(crate::city::Trouble::Rebalance));
+            self.after(span, Event::Trouble(Trouble::Rebalance));
         }
     }
 
@@ -257,8 +254,6 @@ impl City {
                 self.host(host).word = word;
                 say!(self, "{} is assigned", self.hosts[host].title());
                 self.host(host).assigned = true;
-                let newest = self.outputs.newest();
-                self.owner(host, |owner| owner.knows(newest));
                 self.owner(host, Owner::assign);
             }
             ToHost::Revoke(word) => {
@@ -270,6 +265,10 @@ impl City {
                 self.owner(host, Owner::revoke);
             }
             ToHost::Disturbed => self.owner(host, Owner::disturbed),
+            ToHost::Shaken => {
+                self.host(host).warned = self.hosts[host].touched && self.loss_is_unaccepted();
+                self.owner(host, Owner::disturbed);
+            }
             ToHost::Report { token, landed } => self.reported(host, token, landed),
             ToHost::Bounds { reading, first, end } => self.bounds(host, reading, first, end),
             ToHost::Records { reading } => self.records(host, reading),
@@ -287,11 +286,11 @@ impl City {
     fn turn(&mut self, host: usize) {
         let now = self.clock(host);
         self.owner(host, |owner| owner.tick(now));
-        let (start, span) = (self.hosts[host].start, self.dice.between(60, 200));
+        let (start, span) = (self.hosts[host].start, self.dice.between(80, 400));
         self.after(span, Event::To(host, start, ToHost::Turn));
     }
 
-    fn owner(&mut self, host: usize, tell: impl FnOnce(&mut Owner)) {
+    pub fn owner(&mut self, host: usize, tell: impl FnOnce(&mut Owner)) {
         if let Some(owner) = self.host(host).owner.as_mut() {
             tell(owner);
         }
@@ -308,151 +307,35 @@ impl City {
         self.owner(host, |owner| owner.reported(token, landed));
     }
 
-    // Reading
-
-    fn read(&mut self, host: usize, whose: Whose, from: u64) {
-        let to = self.host(host);
-        to.readings += 1;
-        let id = to.readings;
-        to.reading = Some(Reading { id, whose, at: from, first: 0, end: 0 });
-        if !self.dice.chance(self.weather.unread) {
-            let (delay, start) = (self.delay(), self.hosts[host].start);
-            self.after(delay, Event::Ask { to: (host, start), reading: id });
-        } else if matches!(whose, Whose::Restore(_)) {
-            // A restore is the host's own business, and asks again by itself.
-            let (delay, start) = (self.delay() + 500, self.hosts[host].start);
-            self.after(delay, Event::Ask { to: (host, start), reading: id });
-        }
-    }
-
-    fn bounds(&mut self, host: usize, id: u64, first: u64, end: u64) {
-        let Some(reading) = self.host(host).reading.as_mut().filter(|reading| reading.id == id) else { return };
-        (reading.first, reading.end) = (first, end);
-        reading.at = reading.at.max(first);
-        self.records(host, id);
-    }
-
-    fn records(&mut self, host: usize, id: u64) {
-        let first = self.log.first();
-        let Some(reading) = self.host(host).reading.as_mut().filter(|reading| reading.id == id) else { return };
-        // What was trimmed away meanwhile is passed over, as a consumer does that is told to go to what there is.
-        reading.at = reading.at.max(first);
-        let (whose, from) = (reading.whose, reading.at);
-        let to = reading.end.min(from + DELIVERY_MAX as u64);
-        let (first, end) = (reading.first, reading.end);
-        reading.at = to.max(from);
-        for offset in from..to {
-            self.hand_over(host, whose, offset);
-        }
-        if to < end {
-            let (delay, start) = (self.delay(), self.hosts[host].start);
-            self.after(delay, Event::To(host, start, ToHost::Records { reading: id }));
-        } else {
-            self.read_through(host, whose, first, end);
-        }
-    }
-
-    fn hand_over(&mut self, host: usize, whose: Whose, offset: u64) {
-        let Some(entry) = self.log.get(offset) else { return };
-        let (appended, record) = (entry.appended, entry.record.clone());
-        let foreign = || Malformed::Foreign("somebody wrote it by hand".to_owned());
-        let to = &mut self.hosts[host];
-        match (whose, record) {
-            (Whose::Owner(ticket), Some(record)) => {
-                self.owner(host, |owner| owner.read(ticket, offset, appended, &record));
-            }
-            (Whose::Owner(ticket), None) => self.owner(host, |owner| owner.malformed(ticket, offset, foreign())),
-            (Whose::Restore(ticket), record) => {
-                let Some(restore) = to.restore.as_mut() else { return };
-                match record {
-                    Some(record) => restore.record(ticket, offset, appended, &record),
-                    None => restore.malformed(ticket, offset, foreign()),
-                }
-            }
-        }
-    }
-
-    fn read_through(&mut self, host: usize, whose: Whose, first: u64, end: u64) {
-        let now = self.clock(host);
-        match whose {
-            Whose::Owner(ticket) => self.owner(host, |owner| owner.reached(ticket, first, end, now)),
-            Whose::Restore(ticket) => {
-                let want = self.host(host).restore.as_mut().and_then(|restore| restore.reached(ticket, first, end));
-                if let Some(want) = want {
-                    self.want(host, want);
-                }
-            }
-        }
-    }
-
-    // Restoring
-
-    fn begin_restore(&mut self, host: usize) {
-        self.seen.restores += 1;
-        let hint = self.hint();
-        say!(self, "{} restores from {:?}", self.hosts[host].title(), hint.as_ref().map(|low| low.offset));
-        let mut restore = Restore::new(hint, SHARDS);
-        let want = restore.start();
-        self.host(host).restore = Some(restore);
-        self.want(host, want);
-    }
-
-    /// None, the newest, or one of any age.
-    fn hint(&mut self) -> Option<Low> {
-        match self.dice.below(3) {
-            0 => None,
-            1 => self.hints.last().cloned(),
-            _ => {
-                let any = self.dice.below(self.hints.len());
-                self.hints.get(any).cloned()
-            }
-        }
-    }
-
-    fn want(&mut self, host: usize, want: Want) {
-        match want {
-            Want::Read { ticket, from } => self.read(host, Whose::Restore(ticket), from),
-            Want::Done(done) => {
-                self.host(host).restore = None;
-                self.restored(host, done.map(|fold| *fold));
-            }
-        }
-    }
-
-    fn restored(&mut self, host: usize, fold: Result<Fold, Alarm>) {
-        say!(self, "{} has restored: {:?}", self.hosts[host].title(), fold.as_ref().map(Fold::next));
-        if let Ok(fold) = &fold {
-            let checked = self.truth.check_fold(fold);
-            self.holds(checked);
-        }
-        self.owner(host, |owner| owner.restored(fold));
-        self.act(host);
-    }
-
     // What it does
 
     /// Does what the owner says until it says nothing more.
-    fn act(&mut self, host: usize) {
-        while let Some(action) = self.host(host).owner.as_mut().and_then(Owner::poll) {
-            self.perform(host, action);
-        }
+    pub fn act(&mut self, host: usize) {
+        self.perform_all(host);
         self.decide(host);
-        while let Some(action) = self.host(host).owner.as_mut().and_then(Owner::poll) {
-            self.perform(host, action);
-        }
+        self.perform_all(host);
         self.check(host);
+    }
+
+    fn perform_all(&mut self, host: usize) {
+        for n in 0.. {
+            let Some(action) = self.host(host).owner.as_mut().and_then(Owner::poll) else { return };
+            self.perform(host, action);
+            if n > ACTIONS_MAX {
+                self.fail(format!("{} acts without end", self.hosts[host].title()));
+                return;
+            }
+        }
     }
 
     fn check(&mut self, host: usize) {
         let to = &mut self.hosts[host];
         let Some(owner) = &to.owner else { return };
-        if to.checked != owner.fold().next() {
+        if to.checked != owner.fold().next() && !to.shaken {
             to.checked = owner.fold().next();
             let checked = self.truth.check_fold(owner.fold());
-            self.holds(checked);
+            self.must(checked);
         }
-        let held = matches!(self.hosts[host].owner.as_ref().map(Owner::phase), Some(Phase::Held(_)));
-        self.host(host).held = held;
     }
 
     fn perform(&mut self, host: usize, action: Action) {
@@ -505,7 +388,7 @@ impl City {
     fn projection(&self, documents: &Documents) -> Documents {
         let mut projected = documents.clone();
         for (id, text) in self.outputs.shown() {
-            let state = if text == crate::toy::RECALLED { "\"recalled\"" } else { "\"issued\"" };
+            let state = if text == RECALLED { "\"recalled\"" } else { "\"issued\"" };
             if projected.contains_key(id) {
                 projected.insert(id.clone(), state.into());
             }
@@ -518,10 +401,10 @@ impl City {
         self.seen.holds += 1;
         let cause = match alarm {
             Alarm::Skew(_) => self.hosts[host].clock_worst.unsigned_abs() > self.options.skew_max.0,
-            Alarm::Shrunk { .. } => self.lag_max > 1_500,
+            Alarm::Shrunk { .. } | Alarm::Trimmed { .. } => self.lagging.1 > 1_500,
             _ => false,
         };
-        if !cause {
+        if !cause && self.loss.is_none() {
             self.fail(format!("{} is held without cause: {alarm}", self.hosts[host].title()));
         }
     }
@@ -534,6 +417,8 @@ impl City {
             if claimed >= record.epoch {
                 self.fail(format!("{} claims epoch {} after {claimed}", self.hosts[host].title(), record.epoch));
             }
+            let now = self.now;
+            self.claims.insert((record.owner.clone(), record.epoch), now);
         }
         let step = match &record.body {
             RecordBody::Step(step) => Some(Arc::clone(step)),
@@ -644,7 +529,11 @@ impl City {
 
     fn accepted(&mut self, host: usize, step: Arc<Step>) {
         say!(self, "{} accepts step {}", self.hosts[host].title(), step.number);
-        if !self.truth.has(&step) {
+        if self.hosts[host].warned {
+            self.fail(format!("{} acts on, though what it had read is lost", self.hosts[host].title()));
+        }
+        self.hosts[host].touched |= self.was_lost(&step);
+        if !self.truth.has(&step) && !self.was_lost(&step) {
             self.fail(format!("{} accepts step {}, which does not stand", self.hosts[host].title(), step.number));
         }
         if !matches!(self.plan.fault, Some(Fault::EmittedBeforeAccepted | Fault::AnyAcknowledgedIsAccepted)) {
@@ -702,24 +591,5 @@ impl City {
             to.leaving.pop_front();
             self.send_off(host);
         }
-    }
-
-    // The end
-
-    /// A restore from this mark comes to the accepted state, if it says that it is complete.
-    pub fn check_restore(&mut self, low: Low) -> Result<(), String> {
-        if low.offset < self.log.first() {
-            return Ok(());
-        }
-        let mut fold = Fold::from(low.clone(), SHARDS);
-        for offset in low.offset..self.log.end() {
-            let entry = self.log.get(offset).expect("it is there");
-            let read = match &entry.record {
-                Some(record) => fold.read(offset, entry.appended, record).map(|_| ()),
-                None => fold.skip(offset),
-            };
-            read.map_err(|missing| format!("from the mark at {}: {missing}", low.offset))?;
-        }
-        if fold.is_complete() { self.truth.check_fold(&fold) } else { Ok(()) }
     }
 }

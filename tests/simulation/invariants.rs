@@ -7,12 +7,13 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use crate::journal::Step;
-use crate::journal::log::{Fold, OwnerName, Record, RecordBody, Stand};
+use crate::journal::log::{Fold, Low, OwnerName, Record, RecordBody, Stand};
 use crate::toy::{Arrived, DOORS, RECALLED, Toy, told};
 
 /// The history that counts, record by record as they land.
 #[derive(Default)]
 pub struct Truth {
+    records: Vec<Option<Arc<Record>>>,
     /// Where the rule stood before each record; the last entry is where it stands now.
     stands: Vec<Stand>,
     /// What all accepted records before each record came to.
@@ -24,6 +25,12 @@ pub struct Truth {
     /// The accepted steps and where they stand.
     steps: BTreeMap<u64, (u64, Arc<Step>)>,
     carrier: Option<u64>,
+    /// Where the state begins: steps from before have been given up with an acceptance, and nobody emits them any more.
+    begins: u64,
+    /// The last acceptance stands before this.
+    line: u64,
+    /// Records were lost, and nobody has accepted that: a mark may speak of what is no more.
+    shaken: bool,
     pub void: u64,
     pub claims: u64,
     pub releases: u64,
@@ -32,25 +39,109 @@ pub struct Truth {
 impl Truth {
     pub fn new() -> Self {
         let mut truth = Self { stands: vec![Stand::default()], ..Self::default() };
-        truth.digests.push(truth.digest());
+        truth.digests.push(truth.digest(&Stand::default()));
         truth
     }
 
     /// A record landed at the next offset.
-    pub fn land(&mut self, record: Option<&Record>, doors: &[Vec<Arrived>; 2]) -> Result<(), String> {
-        let offset = self.stands.len() as u64 - 1;
+    pub fn land(&mut self, record: Option<&Arc<Record>>, doors: &[Vec<Arrived>; 2]) -> Result<bool, String> {
+        let offset = self.records.len() as u64;
         let mut stand = self.stand().clone();
+        let mut accepted = false;
         if let Some(record) = record {
-            self.check_low(offset, record)?;
-            if accepts(&mut stand, record) {
-                self.count(offset, record, doors)?;
-            } else {
-                self.void += 1;
+            accepted = accepts(&mut stand, record);
+            // Once records were lost, marks may speak of a log that is no more, but for those of accepted steps.
+            let step = accepted && matches!(record.body, RecordBody::Step(_));
+            if !self.shaken && (step || self.line == 0) {
+                self.check_low(offset, record)?;
+            }
+            match &record.body {
+                RecordBody::Acceptance { .. } => self.begin_at(&record.low, &mut stand, record),
+                _ if accepted => self.count(offset, record, doors)?,
+                _ => self.void += 1,
             }
         }
+        self.records.push(record.map(Arc::clone));
+        self.digests.push(self.digest(&stand));
         self.stands.push(stand);
-        self.digests.push(self.digest());
-        Ok(())
+        Ok(accepted)
+    }
+
+    /// The log has lost what stood from here on. Tells which accepted steps are lost.
+    pub fn lose(&mut self, from: u64, doors: &[Vec<Arrived>; 2]) -> Vec<Arc<Step>> {
+        let mut records = std::mem::take(&mut self.records);
+        records.truncate(usize::try_from(from).expect("small"));
+        let before = std::mem::replace(self, Self::new());
+        for record in &records {
+            // What is wrong with them was said when they landed.
+            self.shaken = before.shaken;
+            _ = self.land(record.as_ref(), doors);
+        }
+        self.shaken = true;
+        let lost = before
+            .steps
+            .into_iter()
+            .filter(|(number, (_, step))| self.steps.get(number).is_none_or(|(_, stands)| !Arc::ptr_eq(stands, step)));
+        lost.map(|(_, (_, step))| step).collect()
+    }
+
+    /// An operator has accepted a loss: the state is what is read from this mark on, nothing else.
+    fn begin_at(&mut self, low: &Low, stand: &mut Stand, acceptance: &Record) {
+        let offset = self.records.len() as u64;
+        *stand = low.stand.clone();
+        self.toy = Toy::default();
+        self.written.clear();
+        self.carrier = None;
+        self.begins = low.offset;
+        self.line = offset + 1;
+        self.shaken = false;
+        self.steps.retain(|_, (at, _)| *at < low.offset);
+        for at in low.offset..offset {
+            let place = usize::try_from(at).expect("small");
+            self.stands[place] = stand.clone();
+            self.digests[place] = self.digest(stand);
+            if let Some(record) = self.records[place].clone()
+                && accepts(stand, &record)
+            {
+                self.apply(at, &record);
+            }
+        }
+        let place = usize::try_from(offset).expect("small");
+        self.stands[place] = stand.clone();
+        self.digests[place] = self.digest(stand);
+        accepts(stand, acceptance);
+    }
+
+    fn apply(&mut self, offset: u64, record: &Record) {
+        let step = match &record.body {
+            RecordBody::Step(step) => Some(step),
+            _ => None,
+        };
+        for document in record.swept.iter().chain(step.iter().flat_map(|step| &step.documents)) {
+            match &document.body {
+                Some(body) => {
+                    self.toy.documents.insert(document.key.clone(), body.clone());
+                    self.written.insert(document.key.clone(), offset);
+                }
+                None => {
+                    self.toy.documents.remove(&document.key);
+                    self.written.remove(&document.key);
+                }
+            }
+        }
+        let Some(step) = step else { return };
+        if !step.positions.is_empty() {
+            self.toy.positions.clone_from(&step.positions);
+            self.toy.ahead.clone_from(&step.consumed.ahead);
+            self.carrier = Some(offset);
+        }
+        self.toy.at = step.at;
+        self.steps.insert(step.number, (offset, Arc::clone(step)));
+    }
+
+    /// The first accepted step after `number` whose effects are still owed.
+    fn owed_after(&self, number: u64) -> Option<u64> {
+        self.steps.range(number + 1..).find(|(_, (at, _))| *at >= self.begins).map(|(next, _)| *next)
     }
 
     pub fn stand(&self) -> &Stand {
@@ -71,9 +162,13 @@ impl Truth {
         self.steps.get(&step.number).is_some_and(|(_, stands)| Arc::ptr_eq(stands, step) || stands == step)
     }
 
-    /// A fold must be what all accepted records before its next one come to.
+    /// A fold must be what all accepted records before its next one come to. What was read before an acceptance that
+    /// comes after may be of another state than the one that it made the state from there on.
     pub fn check_fold(&self, fold: &Fold) -> Result<(), String> {
         let next = usize::try_from(fold.next()).expect("small");
+        if fold.next() < self.line {
+            return Ok(());
+        }
         match self.digests.get(next) {
             Some(digest) if *digest == digest_of(fold) => Ok(()),
             Some(_) => Err(format!(
@@ -88,7 +183,7 @@ impl Truth {
     /// A mark must point to nothing that is needed from before, and say truly where the rule stood there.
     fn check_low(&self, offset: u64, record: &Record) -> Result<(), String> {
         let low = &record.low;
-        let unemitted = self.steps.range(record.emitted + 1..).next().map(|(_, (at, _))| *at);
+        let unemitted = self.owed_after(record.emitted).map(|number| self.steps[&number].0);
         let needed = self.written.values().copied().chain(unemitted).chain(self.carrier).min().unwrap_or(offset);
         if low.offset > needed {
             return Err(format!("record {offset} says that nothing is needed below {}, but {needed} is", low.offset));
@@ -107,17 +202,12 @@ impl Truth {
             self.written.insert(document.key.clone(), offset);
         }
         match &record.body {
-            RecordBody::Step(step) => self.decide(offset, step, doors),
-            RecordBody::Claim => {
-                self.claims += 1;
-                Ok(())
-            }
-            RecordBody::Release => {
-                self.releases += 1;
-                Ok(())
-            }
-            RecordBody::Acceptance { .. } => Ok(()),
+            RecordBody::Step(step) => self.decide(offset, step, doors)?,
+            RecordBody::Claim => self.claims += 1,
+            RecordBody::Release => self.releases += 1,
+            RecordBody::Acceptance { .. } => {}
         }
+        Ok(())
     }
 
     /// Decides once more what the step decided: each input once, from the accepted state, to the same end.
@@ -157,8 +247,8 @@ impl Truth {
         Ok(())
     }
 
-    fn digest(&self) -> u64 {
-        let mut digest = Digest::new(self.stand());
+    fn digest(&self, stand: &Stand) -> u64 {
+        let mut digest = Digest::new(stand);
         self.toy.documents.iter().for_each(|(key, body)| digest.document(key, body));
         self.toy.positions.iter().for_each(|(door, position)| digest.position(door, *position));
         self.toy
@@ -257,9 +347,9 @@ pub struct Outputs {
 
 impl Outputs {
     /// The effects of a step arrive. A reader heeds `rev`, unless it is a broken one.
-    pub fn arrive(&mut self, step: &Arc<Step>, truth: &Truth, heeds_rev: bool) -> Result<(), String> {
-        if !truth.has(step) {
-            return Err(format!("effects of step {} left the house, which does not stand", step.number));
+    pub fn arrive(&mut self, step: &Arc<Step>, heeds_rev: bool) -> Result<(), String> {
+        if !self.arrived.insert(step.number) {
+            self.repeats += 1;
         }
         for (index, effect) in step.effects.iter().enumerate() {
             let (id, text) = told(effect);
@@ -273,22 +363,26 @@ impl Outputs {
             }
             self.shown.insert(id.clone(), (rev, text.to_owned()));
         }
-        if !self.arrived.insert(step.number) {
-            self.repeats += 1;
-        }
         Ok(())
     }
 
-    /// Whether the effects of all accepted steps up to `number` have arrived.
-    pub fn has_all_to(&mut self, number: u64, truth: &Truth) -> bool {
-        while let Some((next, _)) = truth.steps().range(self.complete_to + 1..=number.max(self.complete_to + 1)).next()
-        {
-            if !self.arrived.contains(next) {
-                break;
+    /// Whether the effects of all accepted steps have arrived.
+    pub fn has_all(&mut self, truth: &Truth) -> bool {
+        self.first_missing(truth).is_none()
+    }
+
+    /// The first accepted step whose effects have not arrived.
+    pub fn first_missing(&mut self, truth: &Truth) -> Option<u64> {
+        loop {
+            match truth.owed_after(self.complete_to) {
+                Some(next) if self.arrived.contains(&next) => self.complete_to = next,
+                owed => return owed,
             }
-            self.complete_to = *next;
         }
-        truth.steps().range(self.complete_to + 1..).next().is_none_or(|(next, _)| *next > number)
+    }
+
+    pub fn has(&self, number: u64) -> bool {
+        self.arrived.contains(&number)
     }
 
     /// The newest step of which a reader has seen an effect.

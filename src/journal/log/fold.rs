@@ -38,6 +38,16 @@ pub enum Missing {
         /// Its epoch.
         epoch: u64,
     },
+    /// A record says otherwise than we where the rule stood: whoever wrote it, or we, had read a log that is no more.
+    #[error(
+        "record {offset} says that the rule stood otherwise before {low} than what was read there says: records are lost"
+    )]
+    Disagrees {
+        /// Where it stands.
+        offset: u64,
+        /// What it speaks of.
+        low: u64,
+    },
     /// A record speaks of more than there is before it: whoever wrote it had read records that are not there now.
     #[error("record {offset} knows of step {told}, but only {step} stand before it: records are lost")]
     Lost {
@@ -48,6 +58,9 @@ pub enum Missing {
         /// The last step that stands.
         step: u64,
     },
+    /// An acceptance says that the state begins elsewhere than where reading began.
+    #[error("an operator has accepted that records are lost; the state begins at offset {}", .0.offset)]
+    Line(Low),
     /// The log belongs to another arrangement of shards.
     #[error(
         "the journal was written for {found} shards, this is one of {expected}; the number of partitions cannot change"
@@ -65,7 +78,7 @@ pub enum Missing {
 pub struct Fold {
     shards: u32,
     /// Where reading began.
-    began: u64,
+    began: Low,
     /// The offset of the next record.
     next: u64,
     /// The last record that was read, and where: what stands there now can be held against it.
@@ -73,6 +86,8 @@ pub struct Fold {
     stand: Stand,
     /// The highest mark that an accepted record carries, of those that were read.
     carried: Option<Low>,
+    /// An accepted record has said of some place what we say of it.
+    confirmed: bool,
     documents: BTreeMap<SmolStr, Held>,
     /// The same by age.
     by_age: BTreeSet<(u64, SmolStr)>,
@@ -105,6 +120,11 @@ struct Seen {
 }
 
 impl Seen {
+    /// Something that is no record.
+    fn foreign(appended: Timestamp) -> Self {
+        Self { appended, epoch: 0, owner: OwnerName::default(), step: None }
+    }
+
     fn of(appended: Timestamp, record: &Record) -> Self {
         let step = match &record.body {
             RecordBody::Step(step) => Some(step.number),
@@ -120,11 +140,12 @@ impl Fold {
     pub fn from(low: Low, shards: u32) -> Self {
         Self {
             shards,
-            began: low.offset,
+            began: low.clone(),
             next: low.offset,
             last: None,
             stand: low.stand.clone(),
             carried: None,
+            confirmed: false,
             documents: BTreeMap::new(),
             by_age: BTreeSet::new(),
             bytes: 0,
@@ -158,10 +179,16 @@ impl Fold {
             return Err(Missing::Unclaimed { offset, epoch: record.epoch });
         }
         if verdict == Verdict::Accepted {
+            if matches!(record.body, RecordBody::Acceptance { .. }) && !self.begins_at_line(&record.low) {
+                return Err(Missing::Line(record.low.clone()));
+            }
             // Whoever wrote it had read no farther than to here, so it cannot know more than we do.
             let step = self.stand.step;
             if record.emitted > step || record.low.offset > offset {
                 return Err(Missing::Lost { offset, told: record.emitted.max(record.low.stand.step), step });
+            }
+            if self.confirms(&record.low) == Some(false) {
+                return Err(Missing::Disagrees { offset, low: record.low.offset });
             }
             self.stand.apply(record);
             self.apply(offset, record);
@@ -172,20 +199,29 @@ impl Fold {
         Ok(verdict)
     }
 
-    /// Whether this is what we read there, as far as we remember: only the last record is remembered.
+    /// Whether this record is what we read there, or `None` that it was none of ours; as far as we remember: only the
+    /// last one is remembered.
     #[must_use]
-    pub fn agrees(&self, offset: u64, appended: Timestamp, record: &Record) -> bool {
-        self.last.as_ref().is_none_or(|(last, seen)| *last != offset || *seen == Seen::of(appended, record))
+    pub fn agrees(&self, offset: u64, appended: Timestamp, record: Option<&Record>) -> bool {
+        let seen = || record.map_or(Seen::foreign(appended), |record| Seen::of(appended, record));
+        self.last.as_ref().is_none_or(|(last, before)| *last != offset || *before == seen())
+    }
+
+    /// An operator who accepts a loss says where the state begins, and everybody begins there or above.
+    fn begins_at_line(&self, line: &Low) -> bool {
+        self.began.offset > line.offset || self.began == *line
     }
 
     /// Passes over something that is no record.
     ///
     /// # Errors
     /// When it is not the next one.
-    pub fn skip(&mut self, offset: u64) -> Result<(), Missing> {
+    pub fn skip(&mut self, offset: u64, appended: Timestamp) -> Result<(), Missing> {
         if offset != self.next {
             return Err(Missing::Gap { expected: self.next, found: offset });
         }
+        self.remember_place();
+        self.last = Some((offset, Seen::foreign(appended)));
         self.next += 1;
         Ok(())
     }
@@ -223,14 +259,22 @@ impl Fold {
         self.emitted(record.emitted);
     }
 
-    /// What a restore may begin at. Marks of several owners do not rise strictly, for each remembers other places; any
-    /// that was accepted is as good as another. An acceptance draws a line: what was said before it may be of a log
-    /// that is no more.
+    /// What a restore may begin at. Marks of several owners need not rise, for each remembers other places; any that was
+    /// accepted is as good as another. An acceptance draws a line: what was said before it may be of a log that is no
+    /// more.
     fn carry(&mut self, record: &Record) {
         let line = matches!(record.body, RecordBody::Acceptance { .. });
+        let confirmed = self.confirms(&record.low) == Some(true);
+        self.confirmed = if line { self.began == record.low } else { self.confirmed || confirmed };
         if line || self.carried.as_ref().is_none_or(|carried| carried.offset < record.low.offset) {
             self.carried = Some(record.low.clone());
         }
+    }
+
+    /// Whether a mark says what we say of where the rule stood there; `None` where we do not remember.
+    fn confirms(&self, low: &Low) -> Option<bool> {
+        let place = self.places.binary_search_by_key(&low.offset, |place| place.offset).ok()?;
+        Some(self.places[place].stand == low.stand)
     }
 
     fn put(&mut self, offset: u64, document: &Document) {
@@ -245,12 +289,14 @@ impl Fold {
     }
 
     fn remember_place(&mut self) {
-        let due = self.places.back().is_none_or(|place| self.next >= place.offset + PLACES_EVERY);
+        // Everybody remembers the same places, so that marks can be compared; and where one began.
+        let due = self.next.is_multiple_of(PLACES_EVERY) && self.places.back().is_none_or(|p| p.offset < self.next);
         if due {
             self.places.push_back(Low { offset: self.next, stand: self.stand.clone() });
         }
-        let needed = self.needed();
-        while self.places.get(1).is_some_and(|place| place.offset <= needed) {
+        let carried = self.carried.as_ref().map_or(self.began.offset, |carried| carried.offset);
+        let kept = self.needed().min(carried);
+        while self.places.get(1).is_some_and(|place| place.offset <= kept) {
             self.places.pop_front();
         }
     }
@@ -282,11 +328,12 @@ impl Fold {
         self.carried.as_ref()
     }
 
-    /// Whether reading began at or below a mark that an accepted record carries, or where every log begins: else something
-    /// may be missing. Where no record was accepted since, nobody has said that nothing is needed from before.
+    /// Whether reading began where every log begins, or at or below a mark that an accepted record carries and that says what
+    /// we say: else something may be missing, or we began at a mark of a log that is no more. Where nothing was
+    /// accepted since, nobody has said that nothing is needed from before.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.began == 0 || self.carried.as_ref().is_some_and(|carried| self.began <= carried.offset)
+        self.began == Low::default() || self.confirmed
     }
 
     /// The offset of the last record that was read; from there on what stands can be held against what was read.

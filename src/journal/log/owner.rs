@@ -141,17 +141,19 @@ impl Why {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Alarm {
     /// The log ends before what was accepted, or what was emitted.
-    #[error("the journal ends at offset {end} and step {step}, but step {known} was accepted: records are lost")]
+    #[error("the journal ends at offset {end}; it went to {read}, and step {known} was accepted: records are lost")]
     Shrunk {
         /// Where it ends.
         end: u64,
-        /// The last step that stands in it.
-        step: u64,
-        /// The last step that was known before.
+        /// Where it was known to end.
+        read: u64,
+        /// The last step that was known to be accepted.
         known: u64,
     },
     /// Another record stands where we had read one: the log was cut back and has grown again.
-    #[error("record {offset} is another one than was read there, up to step {known}: records are lost")]
+    #[error(
+        "record {offset} is another one than was read there, where step {known} was known before: records are lost"
+    )]
     Replaced {
         /// Where it stands.
         offset: u64,
@@ -352,7 +354,7 @@ impl Owner {
         if !self.listens(ticket) {
             return;
         }
-        let agrees = self.fold.agrees(offset, appended, record);
+        let agrees = self.fold.agrees(offset, appended, Some(record));
         if let Phase::Held(_) = self.phase {
             self.stands |= self.fold.last() == Some(offset) && agrees;
             self.look_for_acceptance(record);
@@ -360,21 +362,25 @@ impl Owner {
             self.hold(Alarm::Replaced { offset, known: self.highest_known() });
         } else if offset >= self.fold.next() {
             match self.fold.read(offset, appended, record) {
-                Ok(verdict) => self.noted(verdict),
+                Ok(verdict) => self.noted(verdict, record),
                 Err(missing) => self.misses(missing),
             }
         }
     }
 
     /// The next thing of the log, which is no record we can read.
-    pub fn malformed(&mut self, ticket: Token, offset: u64, why: Malformed) {
-        if !self.listens(ticket) || offset < self.fold.next() || matches!(self.phase, Phase::Held(_)) {
+    pub fn malformed(&mut self, ticket: Token, offset: u64, appended: Timestamp, why: Malformed) {
+        if !self.listens(ticket) {
             return;
         }
+        let agrees = self.fold.agrees(offset, appended, None);
         match why {
+            _ if matches!(self.phase, Phase::Held(_)) => self.stands |= self.fold.last() == Some(offset) && agrees,
+            _ if !agrees => self.hold(Alarm::Replaced { offset, known: self.highest_known() }),
+            _ if offset < self.fold.next() => {}
             Malformed::Newer(_) => self.hold(Alarm::Newer(why)),
             Malformed::Foreign(_) => {
-                if let Err(missing) = self.fold.skip(offset) {
+                if let Err(missing) = self.fold.skip(offset, appended) {
                     self.misses(missing);
                 }
             }
@@ -387,7 +393,7 @@ impl Owner {
         self.now = now;
         self.looked = now;
         if let Phase::Held(_) = self.phase {
-            self.looked_while_held(end);
+            self.looked_while_held(first, end);
             return;
         }
         let next = self.fold.next();
@@ -604,11 +610,14 @@ impl Owner {
     }
 
     /// A record was folded in.
-    fn noted(&mut self, verdict: Verdict) {
+    fn noted(&mut self, verdict: Verdict, record: &Record) {
         if verdict == Verdict::Accepted {
             self.news = self.now;
         }
-        if self.phase == Phase::Owning && !self.fold.stand().is_owned_by(self.claimed, &self.name) {
+        if matches!(record.body, RecordBody::Acceptance { .. }) {
+            // What we hold may rest on what is lost.
+            self.restore();
+        } else if self.phase == Phase::Owning && !self.fold.stand().is_owned_by(self.claimed, &self.name) {
             self.recover(Why::Lost);
         }
     }
@@ -616,8 +625,9 @@ impl Owner {
     /// A record could not be folded in.
     fn misses(&mut self, missing: Missing) {
         match missing {
-            // It was trimmed while we were away: what we lack is elsewhere, or a restore will say that it is not.
-            Missing::Gap { .. } => self.restore(),
+            // It was trimmed while we were away: what we lack is elsewhere, or a restore will say that it is not. Or an
+            // operator has said where the state begins.
+            Missing::Gap { .. } | Missing::Line(_) => self.restore(),
             _ => self.hold(Alarm::Missing(missing)),
         }
     }
@@ -626,7 +636,7 @@ impl Owner {
     fn at_the_end(&mut self, asked: Timestamp, first: u64) {
         match self.phase {
             Phase::CatchingUp | Phase::Resting { .. } if !self.fold.is_complete() => {
-                self.hold(Alarm::Trimmed { first })
+                self.hold(Alarm::Trimmed { first });
             }
             Phase::CatchingUp | Phase::Resting { .. } => self.decide(asked),
             Phase::Claiming { landed: Some((_, appended)), epoch, sent, .. } => self.claim_read(epoch, sent, appended),
@@ -723,7 +733,7 @@ impl Owner {
             return;
         }
         self.pending.pop_front();
-        self.setbacks = 0;
+        self.setbacks /= 2;
         self.actions.push_back(Action::Accepted(step));
         self.release_when_empty();
     }
@@ -861,7 +871,11 @@ impl Owner {
     // Holding
 
     fn shrunk(&mut self, end: u64) {
-        self.hold(Alarm::Shrunk { end, step: self.fold.stand().step, known: self.highest_known() });
+        let read = match self.phase {
+            Phase::Claiming { landed: Some((offset, _)), .. } => self.fold.next().max(offset + 1),
+            _ => self.fold.next(),
+        };
+        self.hold(Alarm::Shrunk { end, read, known: self.highest_known() });
     }
 
     fn highest_known(&self) -> u64 {
@@ -894,13 +908,16 @@ impl Owner {
     }
 
     /// A log that only seemed short is whole when what we read last stands where it stood, and all we know of can be there.
-    fn looked_while_held(&mut self, end: u64) {
+    /// Where that was trimmed away meanwhile, a new fold tells.
+    fn looked_while_held(&mut self, first: u64, end: u64) {
         self.sought = end;
         let seemed = matches!(self.phase, Phase::Held(Alarm::Shrunk { .. }));
         let stands = self.stands || self.fold.last().is_none();
         let next = self.fold.next();
         if seemed && stands && (end > next || (end == next && self.fold.stand().step >= self.known)) {
             self.resume();
+        } else if seemed && self.fold.last().is_some_and(|last| first > last) {
+            self.restore();
         }
     }
 

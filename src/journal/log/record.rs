@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use smol_str::SmolStr;
 
+use super::fold::Fold;
 use super::rule::Stand;
 use crate::engine::{Document, Effect, Outage};
 use crate::journal::{Consumed, Refused, Step, Taken};
@@ -176,15 +177,32 @@ struct DocumentForm<'a> {
     body: Option<Cow<'a, RawValue>>,
 }
 
+#[expect(clippy::ptr_arg, reason = "serde hands over the member as it is declared")]
 fn none<T: Clone>(list: &Cow<'_, [T]>) -> bool {
     list.is_empty()
 }
 
+#[expect(clippy::ptr_arg, reason = "serde hands over the member as it is declared")]
 fn no_entry<V: Clone>(map: &Cow<'_, BTreeMap<SmolStr, V>>) -> bool {
     map.is_empty()
 }
 
 impl Record {
+    /// What an operator writes who accepts that records are lost: the state begins at the mark of this fold, which was made
+    /// from what is left, and numbers go on above all that was ever given out.
+    #[must_use]
+    pub fn acceptance(fold: &Fold, by: &str, reason: &str, beyond: Stand) -> Self {
+        Self {
+            epoch: fold.stand().epoch,
+            owner: OwnerName::default(),
+            shards: fold.shards(),
+            low: fold.low(),
+            emitted: fold.last_emitted(),
+            swept: Vec::new(),
+            body: RecordBody::Acceptance { by: by.into(), reason: reason.to_owned(), beyond },
+        }
+    }
+
     /// The form on the log.
     ///
     /// # Panics

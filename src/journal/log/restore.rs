@@ -14,8 +14,8 @@ use super::record::{Low, Malformed, Record, RecordBody};
 use super::rule::Stand;
 use crate::model::Timestamp;
 
-/// How often the log may be trimmed away under a restore before it gives up.
-const TRIMMED_MAX: u32 = 16;
+/// How often the log may be trimmed away under a restore, or an acceptance lead elsewhere, before it gives up.
+const DETOURS_MAX: u32 = 16;
 
 /// What whoever drives the restore shall do next.
 #[derive(Clone, Debug)]
@@ -38,7 +38,7 @@ pub struct Restore {
     shards: u32,
     ticket: Token,
     work: Work,
-    trimmed: u32,
+    detours: u32,
     /// What was in the way of the fold, if anything was.
     wrong: Option<Wrong>,
 }
@@ -80,7 +80,7 @@ impl Restore {
     pub fn new(hint: Option<Low>, shards: u32) -> Self {
         let from = if hint.is_some() { From::Hint } else { From::Beginning };
         let fold = Box::new(Fold::from(hint.unwrap_or_default(), shards));
-        Self { shards, ticket: 0, work: Work::Fold { fold, from }, trimmed: 0, wrong: None }
+        Self { shards, ticket: 0, work: Work::Fold { fold, from }, detours: 0, wrong: None }
     }
 
     /// A restore of what is left of a log from which more is lost than can be mended: it begins at the first step from which
@@ -110,16 +110,17 @@ impl Restore {
     }
 
     /// The next thing of the log, which is no record we can read.
-    pub fn malformed(&mut self, ticket: Token, offset: u64, why: Malformed) {
+    pub fn malformed(&mut self, ticket: Token, offset: u64, appended: Timestamp, why: Malformed) {
         if !self.listens(ticket, offset) {
             return;
         }
         match (&mut self.work, why) {
             (_, why @ Malformed::Newer(_)) => self.wrong = Some(Wrong::Newer(why)),
             (Work::Fold { fold, .. } | Work::Salvage(Some(fold)), _) => {
-                self.wrong = fold.skip(offset).err().map(Wrong::Missing);
+                self.wrong = fold.skip(offset, appended).err().map(Wrong::Missing);
             }
-            (Work::Scan(_) | Work::Salvage(None), _) => {}
+            (Work::Scan(marks), _) => _ = marks.begin.get_or_insert(offset),
+            (Work::Salvage(None), _) => {}
         }
     }
 
@@ -156,25 +157,32 @@ impl Restore {
     /// Whether what comes is to be looked at. Where the log does not begin at its beginning any more, that way is
     /// over before it began, and what comes is scanned for a mark.
     fn listens(&mut self, ticket: Token, offset: u64) -> bool {
+        if ticket != self.ticket || self.wrong.is_some() {
+            return false;
+        }
         if matches!(&self.work, Work::Fold { fold, from: From::Beginning } if fold.next() == 0 && offset > 0) {
             self.work = Work::Scan(Marks::default());
         }
-        ticket == self.ticket && self.wrong.is_none()
+        true
     }
 
     /// One way did not lead to the end: the next one.
     fn next_way(&mut self, from: From, wrong: Option<Wrong>, first: u64) -> Want {
+        let may = self.detours < DETOURS_MAX;
+        self.detours += 1;
         match (from, wrong) {
             (_, Some(Wrong::Missing(missing @ Missing::Shards { .. }))) => Want::Done(Err(Alarm::Missing(missing))),
+            (_, Some(Wrong::Missing(Missing::Line(low)))) if may => self.fold_from(low, From::Mark),
             (From::Hint, _) => self.fold_from(Low::default(), From::Beginning),
-            // It was trimmed while it was read: what it begins with now says where to begin.
-            (_, None | Some(Wrong::Missing(Missing::Gap { .. }))) if self.trimmed < TRIMMED_MAX => {
-                self.trimmed += 1;
+            // It was trimmed while it was read, or an acceptance may say where to begin.
+            (From::Beginning, _) | (From::Mark, None | Some(Wrong::Missing(Missing::Gap { .. }))) if may => {
                 self.work = Work::Scan(Marks::default());
                 self.read()
             }
-            (_, Some(Wrong::Missing(missing))) => Want::Done(Err(Alarm::Missing(missing))),
-            (_, _) => Want::Done(Err(Alarm::Trimmed { first })),
+            (_, Some(Wrong::Missing(missing))) if !matches!(missing, Missing::Gap { .. }) => {
+                Want::Done(Err(Alarm::Missing(missing)))
+            }
+            _ => Want::Done(Err(Alarm::Trimmed { first })),
         }
     }
 

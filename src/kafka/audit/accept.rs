@@ -13,7 +13,7 @@ use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::message::{DeliveryResult, Message as _};
+use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, ProducerContext};
 
 use super::{Damage, Journal};
@@ -113,7 +113,7 @@ impl ProducerContext<NoCustomPartitioner> for Told {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let landed = result.as_ref().map(|message| message.offset()).map_err(|(error, _)| error.clone());
+        let landed = result.as_ref().map(rdkafka::Message::offset).map_err(|(error, _)| error.clone());
         // Who waited may have given up.
         if let Ok(told) = self.told.lock() {
             let _ = told.send(landed);

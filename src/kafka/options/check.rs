@@ -71,6 +71,8 @@ impl Options {
             ("start_timeout", self.start_timeout),
             ("journal_timeout", self.journal_timeout),
             ("output_timeout", self.output_timeout),
+            ("confirm_within", self.confirm_within),
+            ("answer_within", self.answer_within),
             ("linger", self.linger),
             ("fetch_wait", self.fetch_wait),
             ("statistics_every", self.statistics_every),
@@ -109,6 +111,20 @@ impl Options {
                 self.output_timeout,
                 "it may not be shorter than `request_timeout`".into(),
             );
+        }
+        if self.confirm_within < Millis(100) {
+            return refuse("confirm_within", self.confirm_within, "write 100ms or more: brokers need a moment".into());
+        }
+        if self.answer_within < self.confirm_within {
+            return refuse(
+                "answer_within",
+                self.answer_within,
+                "it may not be shorter than `confirm_within`: what is not confirmed is not decided".into(),
+            );
+        }
+        let counts = [("unconfirmed_max", self.unconfirmed_max), ("answers_max", self.answers_max)];
+        if let Some((key, count)) = counts.into_iter().find(|(_, count)| !(1..=10_000_000).contains(count)) {
+            return Err(refused(key, &count.to_string(), "write 1 to 10000000".into()));
         }
         if self.trim_after < TRIM_AFTER_MIN {
             let why = format!("write {TRIM_AFTER_MIN} or more: who reads the journal must find what it is reading");
@@ -177,7 +193,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_by_its_key_with_the_way_out() {
         type Change = fn(&mut Options);
-        let cases: [(Change, &str); 11] = [
+        let cases: [(Change, &str); 14] = [
             (
                 |o| o.brokers = vec!["kafka://a:1".into()],
                 "[kafka] brokers: `kafka://a:1` is refused: write `host:port`",
@@ -193,6 +209,9 @@ mod tests {
             (|o| o.poll_within = Millis(5_000), "[kafka] poll_within: `5s`"),
             (|o| o.journal_timeout = Millis(1_000), "[kafka] journal_timeout: `1s` is refused: write 10s or more"),
             (|o| o.output_timeout = Millis(1_000), "[kafka] output_timeout: `1s`"),
+            (|o| o.confirm_within = Millis(10), "[kafka] confirm_within: `10ms`"),
+            (|o| o.answer_within = Millis(1_000), "[kafka] answer_within: `1s`"),
+            (|o| o.unconfirmed_max = 0, "[kafka] unconfirmed_max: `0`"),
             (|o| o.send_bytes_max = 1, "[kafka] send_bytes_max: `1` is refused: write 1048576 to"),
             (|o| o.properties = vec!["acks=1".into()], "[kafka] properties: `acks` is refused: it is always `all`"),
         ];

@@ -17,8 +17,6 @@ use tracing::warn;
 use crate::config::Config;
 use crate::kafka::audit::{Damage, From, Journal, Survey, accept, beyond, damage, records, survey};
 use crate::kafka::clients::Clients;
-use crate::model::Timestamp;
-use crate::runtime::Clock;
 use crate::telemetry;
 
 /// Show or repair the journal in Kafka.
@@ -205,15 +203,14 @@ fn accept_loss(args: &Accept) -> anyhow::Result<ExitCode> {
         bail!("--reason: say why; whoever reads the journal in a year will ask");
     }
     let found = damage(&mut journal, shard)?;
-    let now = Clock::wall().now();
     if !args.common.json {
-        print!("{}", warning(&found, now));
+        print!("{}", warning(&found));
     }
     if !args.yes && !confirmed(shard)? {
         println!("nothing was written");
         return Ok(super::finding());
     }
-    let accepted = accept(&mut journal, &found, &args.by, &args.reason, now)?;
+    let accepted = accept(&mut journal, &found, &args.by, &args.reason)?;
     if args.common.json {
         let lost: Vec<String> = found.lost.iter().map(ToString::to_string).collect();
         println!("{}", json!({ "shard": shard, "lost": lost, "offset": accepted.offset, "beyond": accepted.beyond }));
@@ -225,7 +222,7 @@ fn accept_loss(args: &Accept) -> anyhow::Result<ExitCode> {
 }
 
 /// What is lost, and what the acceptance does.
-fn warning(found: &Damage, now: Timestamp) -> String {
+fn warning(found: &Damage) -> String {
     let shard = found.shard;
     let stand = found.fold.stand();
     let mut told = format!(
@@ -240,7 +237,7 @@ fn warning(found: &Damage, now: Timestamp) -> String {
         _ = writeln!(told, "lost: {lost}");
     }
     let (documents, bytes) = found.fold.size();
-    let goes_on = beyond(&found.known, now);
+    let goes_on = beyond(&found.known);
     _ = writeln!(told, "kept: {documents} documents, {bytes} bytes");
     _ = writeln!(
         told,

@@ -183,7 +183,7 @@ impl Watch for Shown {
         set("ordinary", depth.ordinary);
         set("bytes", depth.bytes);
         set("in-flight", depth.in_flight);
-        set("unemitted", usize::try_from(depth.unemitted).unwrap_or(usize::MAX));
+        set("unemitted", depth.unemitted);
     }
 
     fn fired(&self, _: u32, late: Millis) {

@@ -28,6 +28,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use super::options::{Mechanism, Options, OptionsError, Security, refused};
 use super::properties::{DEFAULTS, FIXED, Role};
 use super::token;
+use super::trouble::Trouble;
 use crate::model::Millis;
 
 /// What the protocol adds to a record, at most.
@@ -191,6 +192,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        // A partition that was read to its end is no trouble of anybody's.
+        if Trouble::of(&error) == Trouble::End {
+            return;
+        }
         tracing::warn!(target: "librdkafka", %error, reason, "kafka.error");
         // That all brokers are away only sums up what was said of each.
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {

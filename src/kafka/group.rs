@@ -16,7 +16,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, TopicPartitionList};
+use rdkafka::{ClientContext, Offset, TopicPartitionList};
 use tracing::{info, warn};
 
 use super::client;
@@ -75,8 +75,10 @@ impl ConsumerContext for Context {
         let done = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 info!(?shards, "kafka.group_assigned");
+                // Nothing was ever committed, and nothing is fetched: any place will do, as long as nobody is asked for one.
+                let placed = list.set_all_offsets(Offset::End);
                 let done = if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) };
-                let done = done.and_then(|()| consumer.pause(list));
+                let done = placed.and(done).and_then(|()| consumer.pause(list));
                 if done.is_ok() {
                     self.members.assigned(&shards);
                 }

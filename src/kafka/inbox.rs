@@ -169,14 +169,16 @@ impl Inbox {
             place.next = first;
             place.ahead = place.ahead.split_off(&first);
         }
-        if place.next > end {
-            // The log has lost its end, and somebody has accepted that: what comes now takes the offsets of what is lost.
-            place.next = end;
-            place.read = end;
-            place.ahead.clear();
-        }
         place.read = place.read.max(place.next);
         place.goal = end;
+    }
+
+    /// The log of this door has lost its end, and somebody has accepted that: it is read again from here, for what stands there
+    /// now took the offsets of what is lost.
+    pub fn cut(&mut self, door: Door, from: u64) {
+        let place = self.place(door);
+        (place.next, place.read) = (from, from);
+        place.ahead.clear();
     }
 
     /// Whether this offset is still to be read: neither decided, nor waiting here already.
@@ -433,6 +435,18 @@ mod tests {
         while take(&mut inbox, None).is_some() {}
         assert_eq!(inbox.positions()["reports"], 11);
         assert!(inbox.ahead().is_empty());
+    }
+
+    #[test]
+    fn a_log_that_was_cut_is_read_again_from_there() {
+        let ahead = BTreeMap::from([("reports".into(), BTreeSet::from([12]))]);
+        let mut inbox = Inbox::new(BOUNDS, &BTreeMap::from([("reports".into(), 10)]), &ahead);
+        inbox.opened(Door::Reports, 0, 6);
+        inbox.cut(Door::Reports, 4);
+        assert!(inbox.wants(Door::Reports, 4) && inbox.ahead().is_empty());
+        inbox.put(report(4, 1, Lane::Ordinary));
+        assert_eq!(take(&mut inbox, None), Some((Door::Reports, 4)));
+        assert_eq!(inbox.positions()["reports"], 5);
     }
 
     #[test]

@@ -46,6 +46,10 @@ const BACKLOG: u64 = 5_000;
 const WATCH_AFTER: Duration = Duration::from_secs(5);
 /// That question is given up sooner: other doors wait meanwhile.
 const WATCH_ASK: Duration = Duration::from_millis(500);
+/// A log that has lost its end holds, from where it was cut on, messages that nobody has decided, under offsets that were
+/// decided before. What was appended so long before the last step is read again, too: what was decided of it is known by
+/// its id and is a repeat.
+const CUT_SLACK: Millis = Millis(600_000);
 /// A log that stays shorter than what was decided of it for so long has lost messages.
 const SHORT_WITHIN: Duration = Duration::from_secs(5);
 /// A consumer that failed is followed by another after so long, and ever later.
@@ -64,7 +68,7 @@ pub struct Inputs {
 
 #[derive(Debug)]
 enum Order {
-    Open(Generation, BTreeMap<Door, u64>),
+    Open(Generation, BTreeMap<Door, u64>, Timestamp),
     Close,
 }
 
@@ -87,10 +91,11 @@ impl Inputs {
         Ok(Self { orders, thread: Some(thread) })
     }
 
-    /// Reads from these positions on. What was handed over in an earlier generation is void.
-    pub fn open(&self, generation: Generation, positions: BTreeMap<Door, u64>) {
+    /// Reads from these positions on, which were decided by `decided_at`. What was handed over in an earlier generation is
+    /// void.
+    pub fn open(&self, generation: Generation, positions: BTreeMap<Door, u64>, decided_at: Timestamp) {
         // The thread ends only when this handle does.
-        let _ = self.orders.send(Order::Open(generation, positions));
+        let _ = self.orders.send(Order::Open(generation, positions, decided_at));
     }
 
     /// Reads nothing until it is told to open again.
@@ -124,6 +129,8 @@ struct Open {
     generation: Generation,
     /// As the shard said when it began.
     positions: BTreeMap<Door, u64>,
+    /// What lies below them was decided by then.
+    decided_at: Timestamp,
     /// Empty until it is known where the logs are.
     doors: BTreeMap<Door, Place>,
     /// None while the brokers cannot be asked, or the last one failed.
@@ -148,10 +155,11 @@ struct Place {
 }
 
 impl Open {
-    fn new(generation: Generation, positions: BTreeMap<Door, u64>) -> Self {
+    fn new(generation: Generation, positions: BTreeMap<Door, u64>, decided_at: Timestamp) -> Self {
         Self {
             generation,
             positions,
+            decided_at,
             doors: BTreeMap::new(),
             consumer: None,
             due: Instant::now(),
@@ -187,9 +195,9 @@ impl Reader {
                 None => orders.recv().map_err(|_| TryRecvError::Disconnected),
             };
             match order {
-                Ok(Order::Open(generation, positions)) => {
+                Ok(Order::Open(generation, positions, decided_at)) => {
                     self.scout.close();
-                    self.open = Some(Open::new(generation, positions));
+                    self.open = Some(Open::new(generation, positions, decided_at));
                 }
                 Ok(Order::Close) => {
                     self.scout.close();
@@ -234,21 +242,30 @@ impl Reader {
         let begins = open.doors.is_empty();
         let mut doors = BTreeMap::new();
         for ((door, first, end), known) in found.iter().copied().zip(&known) {
-            let decided = known.unwrap_or(first).max(first).min(end.max(first));
+            let mut decided = known.unwrap_or(first).max(first);
+            if decided > end {
+                let since = Timestamp(open.decided_at.0.saturating_sub_unsigned(CUT_SLACK.0));
+                decided = self.since(&consumer, door, since).map_err(said)?.unwrap_or(end).clamp(first, end);
+            }
             let fresh = door == Door::Field && begins;
             let next = if fresh { self.fresh(&consumer, decided).map_err(said)?.max(first) } else { decided };
             doors.insert(door, Place { decided, next, heard: Instant::now() });
         }
         self.assign(&consumer, &doors).map_err(said)?;
         for ((door, first, end), known) in found.iter().copied().zip(known) {
-            if let Some(known) = known.filter(|known| (*known < first && *known > 0) || *known > end) {
-                self.mailbox.say(Mail::Lost(open.generation, door, known));
-            }
+            let known = known.unwrap_or(0);
             if begins {
                 self.mailbox.post(Mail::Opened(open.generation, door, first, end));
             }
+            if known > end {
+                self.mailbox.post(Mail::Cut(open.generation, door, doors[&door].decided));
+            }
+            if (known < first && known > 0) || known > end {
+                self.mailbox.say(Mail::Lost(open.generation, door, known));
+            }
         }
-        info!(shard = self.reading.shard, generation = open.generation, begins, ?doors, "kafka.inputs_opened");
+        let next: Vec<u64> = doors.values().map(|place| place.next).collect();
+        info!(shard = self.reading.shard, generation = open.generation, begins, ?next, "kafka.inputs_opened");
         (open.doors, open.consumer) = (doors, Some(consumer));
         if begins {
             let end = found.iter().find(|(door, ..)| *door == Door::Reports).map_or(0, |(_, _, end)| *end);
@@ -275,15 +292,20 @@ impl Reader {
     /// Where the positions of posts that are still fresh begin, if that is before `decided`.
     fn fresh(&self, consumer: &LogConsumer, decided: u64) -> Result<u64, KafkaError> {
         let since = Timestamp(self.clock.now().0.saturating_sub_unsigned(POSITIONS_FRESH.0));
-        let topic = self.clients.topic(Door::Field.as_str());
+        Ok(self.since(consumer, Door::Field, since)?.map_or(decided, |first| first.min(decided)))
+    }
+
+    /// The first message of a door that was appended at or after an instant, if there is one.
+    fn since(&self, consumer: &LogConsumer, door: Door, at: Timestamp) -> Result<Option<u64>, KafkaError> {
+        let topic = self.clients.topic(door.as_str());
         let mut asked = TopicPartitionList::new();
-        asked.add_partition_offset(&topic, self.partition(), Offset::Offset(since.0))?;
+        asked.add_partition_offset(&topic, self.partition(), Offset::Offset(at.0))?;
         let told = consumer.offsets_for_times(asked, ASK)?;
         let place = told.elements().first().map(|element| (element.error(), element.offset()));
         match place {
             Some((Err(error), _)) => Err(error),
-            Some((Ok(()), Offset::Offset(first))) => Ok(offset(first).min(decided)),
-            _ => Ok(decided),
+            Some((Ok(()), Offset::Offset(first))) => Ok(Some(offset(first))),
+            _ => Ok(None),
         }
     }
 

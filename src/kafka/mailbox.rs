@@ -35,6 +35,8 @@ pub enum Mail {
     Disturbed(&'static str),
     /// The log of a door, as reading began: its first offset and its end.
     Opened(Generation, Door, u64, u64),
+    /// The log of a door has lost its end: it is read again from here.
+    Cut(Generation, Door, u64),
     /// Messages of a door, in order; the offset after the last one read of it.
     Messages(Generation, Door, Vec<Message>, u64),
     /// Bottom-line reports from farther on, read out of turn.
@@ -43,7 +45,7 @@ pub enum Mail {
     Scouting(Generation),
     /// The scout has been to the end that the log had when it began.
     Scouted(Generation),
-    /// An input cannot be read from where it was decided to: it begins above that.
+    /// An input does not hold what comes after where it was decided to: it begins above that, or ends before it.
     Lost(Generation, Door, u64),
 }
 

@@ -73,7 +73,7 @@ pub struct ShardOptions {
     /// Real time after which a step takes no further input.
     pub span_max: Duration,
     /// Steps whose effects have not left the house; beyond it nothing is taken in.
-    pub unemitted_max: u64,
+    pub unemitted_max: usize,
     /// What need not be written by itself is written after so long.
     pub idle_write: Duration,
     /// A gap in which nobody owned the shard, at least so long, is an outage.
@@ -135,7 +135,7 @@ pub struct Depth {
     /// Steps under way.
     pub in_flight: usize,
     /// Accepted steps whose effects have not left.
-    pub unemitted: u64,
+    pub unemitted: usize,
 }
 
 /// What a shard is made of.
@@ -225,9 +225,6 @@ struct Running {
     inbox: Inbox,
     at: Timestamp,
     batch: Batch,
-    /// Effects of all steps up to this one have left the house.
-    emitted: u64,
-    accepted: u64,
     written: Instant,
     seen: Timestamp,
     excused: Timestamp,
@@ -338,9 +335,6 @@ impl Shard {
             }
             Mail::Emitted(number) => {
                 self.owner.emitted(number);
-                if let Some(running) = &mut self.running {
-                    running.emitted = running.emitted.max(number);
-                }
             }
             Mail::Reported(token, landed) => self.owner.reported(token, landed),
             Mail::TooLarge(token, bytes) => self.too_large(token, bytes),
@@ -354,6 +348,9 @@ impl Shard {
                     running.inbox.opened(door, first, end);
                     running.opened += 1;
                 }
+            }
+            Mail::Cut(generation, door, from) if generation == self.generation => {
+                self.running.iter_mut().for_each(|running| running.inbox.cut(door, from));
             }
             Mail::Messages(generation, door, messages, next) if generation == self.generation => {
                 if let Some(running) = &mut self.running {
@@ -381,6 +378,7 @@ impl Shard {
             }
             Mail::Opened(..)
             | Mail::Messages(..)
+            | Mail::Cut(..)
             | Mail::Ahead(..)
             | Mail::Scouting(_)
             | Mail::Scouted(_)
@@ -391,7 +389,12 @@ impl Shard {
 
     /// An input begins above where it was decided to: what lay between was never seen.
     fn input_lost(&mut self, door: Door, position: u64) {
-        error!(shard = self.parts.shard, door = door.as_str(), position, "kafka.input_lost: held until it is accepted");
+        error!(
+            shard = self.parts.shard,
+            door = door.as_str(),
+            position,
+            "kafka.input_lost: what comes after is not there"
+        );
         self.owner.input_lost(door.as_str(), position);
     }
 
@@ -510,8 +513,6 @@ impl Shard {
             inbox,
             at,
             batch: Batch::default(),
-            emitted: fold.last_emitted(),
-            accepted: number,
             written: Instant::now(),
             seen: now,
             excused: Timestamp(0),
@@ -524,7 +525,7 @@ impl Shard {
             running.outage(Outage { from: alive.max(at).min(now), to: now });
         }
         self.generation += 1;
-        self.parts.inputs.open(self.generation, positions);
+        self.parts.inputs.open(self.generation, positions, at);
         self.running = Some(running);
         let (documents, bytes) = self.owner.fold().size();
         let took_ms = began.elapsed().as_millis();
@@ -545,9 +546,6 @@ impl Shard {
         self.parts.emitter.emit(step, swept);
         self.parts.told.accepted(self.parts.shard, step);
         self.parts.watch.accepted(self.parts.shard, step, spent);
-        if let Some(running) = &mut self.running {
-            running.accepted = step.number;
-        }
     }
 
     // Reading the log
@@ -603,9 +601,8 @@ impl Shard {
     // Deciding
 
     fn may_work(&self) -> bool {
-        let emission_keeps_up =
-            |running: &Running| running.accepted.saturating_sub(running.emitted) < self.parts.options.unemitted_max;
-        self.owner.may_append() && self.running.as_ref().is_some_and(emission_keeps_up)
+        let emission_keeps_up = self.owner.fold().owed() < self.parts.options.unemitted_max;
+        emission_keeps_up && self.running.is_some() && self.owner.may_append()
     }
 
     /// Steps what waits and what is due, and appends it, while steps may be under way.
@@ -674,7 +671,7 @@ impl Shard {
         }
         if let Some(running) = &self.running {
             let (bottom_line, ordinary, bytes) = running.inbox.depth();
-            let unemitted = running.accepted.saturating_sub(running.emitted);
+            let unemitted = self.owner.fold().owed();
             let depth = Depth { bottom_line, ordinary, bytes, in_flight: self.owner.in_flight(), unemitted };
             self.parts.watch.depth(self.parts.shard, depth);
         }

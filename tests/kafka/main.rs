@@ -11,6 +11,7 @@ mod broker;
 mod cluster;
 mod decider;
 mod doors;
+mod journal;
 mod kills;
 mod lanes;
 mod outside;

@@ -415,6 +415,12 @@ impl Fold {
         self.emitted
     }
 
+    /// How many accepted steps have effects that are not known to have left the house.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.unemitted.len()
+    }
+
     /// Accepted steps whose effects are not known to have left the house, oldest first.
     pub fn unemitted(&self) -> impl Iterator<Item = &Arc<Step>> {
         self.unemitted.iter().map(|(_, step)| step)

@@ -177,8 +177,8 @@ pub enum Alarm {
     /// What was accepted cannot be run here: a playbook is missing, or another version wrote it.
     #[error("{0}")]
     Unfit(String),
-    /// An input begins above where it was decided to.
-    #[error("the topic of {door} begins above offset {position}, up to which it was decided: inputs are lost")]
+    /// An input begins above where it was decided to, or ends before it.
+    #[error("the topic of {door} does not go on from offset {position}, up to which it was decided: inputs are lost")]
     InputLost {
         /// Which.
         door: SmolStr,
@@ -445,7 +445,7 @@ impl Owner {
         }
     }
 
-    /// An input begins above where it was decided to, so inputs were lost unseen. Accepted already, if somebody has
+    /// An input begins above where it was decided to, or ends before it, so inputs were lost unseen. Accepted already, if somebody has
     /// accepted a loss since the last step.
     pub fn input_lost(&mut self, door: &str, position: u64) {
         if self.phase == Phase::Owning && !self.fold.is_loss_accepted() {

@@ -19,7 +19,6 @@ use rdkafka::producer::{BaseRecord, NoCustomPartitioner, ProducerContext};
 use super::{Damage, Journal};
 use crate::journal::log::{OwnerName, Record, RecordBody, Stand};
 use crate::kafka::client::Context;
-use crate::model::Timestamp;
 
 /// Steps that a shard may have decided since its head was written and its outputs were looked at: a head is written each
 /// second, and no shard decides a hundred thousand steps in that time.
@@ -40,12 +39,13 @@ pub struct Accepted {
 
 /// Where the numbers go on: above all that is known to have been given out, by a margin.
 #[must_use]
-pub fn beyond(known: &Stand, now: Timestamp) -> Stand {
+pub fn beyond(known: &Stand) -> Stand {
     Stand {
         epoch: known.epoch + EPOCHS_MARGIN,
         owner: OwnerName::default(),
         step: known.step + STEPS_MARGIN,
-        at: known.at.max(now),
+        // Time goes on by itself; what was decided by then is read again from there, where an input was cut.
+        at: known.at,
     }
 }
 
@@ -53,14 +53,8 @@ pub fn beyond(known: &Stand, now: Timestamp) -> Stand {
 ///
 /// # Errors
 /// When the brokers do not take it, or another record stands where it should.
-pub fn accept(
-    journal: &mut Journal,
-    damage: &Damage,
-    by: &str,
-    reason: &str,
-    now: Timestamp,
-) -> anyhow::Result<Accepted> {
-    let beyond = beyond(&damage.known, now);
+pub fn accept(journal: &mut Journal, damage: &Damage, by: &str, reason: &str) -> anyhow::Result<Accepted> {
+    let beyond = beyond(&damage.known);
     let record = Record {
         epoch: damage.fold.stand().epoch,
         owner: OwnerName::new("acceptance"),
@@ -130,12 +124,13 @@ impl ProducerContext<NoCustomPartitioner> for Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Timestamp;
 
     #[test]
     fn the_numbers_go_on_above_all_that_was_given_out() {
         let known = Stand { epoch: 7, owner: OwnerName::new("a"), step: 40, at: Timestamp(500) };
-        let after = beyond(&known, Timestamp(400));
+        let after = beyond(&known);
         assert!(after.epoch > 7 && after.step >= 100_040 && after.owner.is_nobody());
-        assert_eq!(after.at, Timestamp(500), "time does not go back");
+        assert_eq!(after.at, Timestamp(500));
     }
 }

@@ -10,6 +10,7 @@ mod records;
 mod survey;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 
@@ -22,7 +23,12 @@ use super::clients::Clients;
 use super::folds;
 use super::heads::Head;
 use super::logreader::{LogReader, Stored};
+use super::trouble::Trouble;
 use crate::journal::log::{Alarm, Fold, Restore};
+use crate::runtime::Clock;
+
+/// A question that met a passing trouble is asked again after so long.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// A journal's topics, and how many shards there are.
 pub struct Journal {
@@ -48,7 +54,19 @@ impl Journal {
     /// Where one partition of a topic begins and ends.
     fn bounds(&mut self, topic: &str, partition: u32) -> Result<(u64, u64), KafkaError> {
         self.reader.turn(topic, partition);
-        self.reader.bounds()
+        self.patiently(LogReader::bounds)
+    }
+
+    /// Asks again while the trouble is one that passes, as after a broker's start, within `[kafka] start_timeout`.
+    fn patiently<T>(&mut self, ask: impl Fn(&mut LogReader) -> Result<T, KafkaError>) -> Result<T, KafkaError> {
+        let clock = Clock::wall();
+        let end = clock.now() + self.clients.options().start_timeout;
+        loop {
+            match ask(&mut self.reader) {
+                Err(error) if Trouble::of(&error) == Trouble::Passing && clock.now() < end => std::thread::sleep(AGAIN),
+                told => return told,
+            }
+        }
     }
 
     /// Tells each message of a stretch of one partition, in order, until `tell` has had enough.
@@ -63,7 +81,7 @@ impl Journal {
         self.reader.turn(topic, partition);
         let mut next = from;
         while next < end {
-            for stored in self.reader.read(next, end)? {
+            for stored in self.patiently(|reader| reader.read(next, end))? {
                 next = stored.offset + 1;
                 if !tell(stored) {
                     return Ok(());

@@ -3,7 +3,12 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test says what went wrong by failing, and these measure real time"
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::needless_for_each,
+    reason = "a test says what went wrong by failing, these measure real time, and count what is small and positive"
 )]
 
 #[path = "../support/broker.rs"]

@@ -43,12 +43,6 @@ impl Reports {
     pub fn flush(&self) {
         self.producer.flush(Duration::from_secs(120)).unwrap();
     }
-
-    /// Sends anything to any of the input topics.
-    pub fn send_raw(&self, topic: &str, partition: i32, key: &str, payload: &[u8]) {
-        let record = BaseRecord::to(topic).partition(partition).key(key).payload(payload);
-        self.producer.send(record).map_err(|(error, _)| error).unwrap();
-    }
 }
 
 /// Every hundredth is a fire, the others are such as few posts are asked for.

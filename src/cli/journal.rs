@@ -178,7 +178,11 @@ fn summary(s: &Survey) -> String {
     let Some(stand) = &s.stand else {
         return format!("{records}\n          HELD: {}\n", s.alarm.as_deref().unwrap_or_default());
     };
-    let lag = s.head_lag.map_or(String::from("no head"), |lag| format!("head {lag} behind"));
+    let lag = match s.head_lag {
+        None => String::from("no head"),
+        Some(lag) if lag < 0 => format!("head {} ahead", -lag),
+        Some(lag) => format!("head {lag} behind"),
+    };
     let mut told = format!(
         "{records}  low {}  epoch {}  owner {}  step {}  emitted {}\n          {} documents, {} bytes  {lag}  {}\n",
         s.low.unwrap_or(s.first),

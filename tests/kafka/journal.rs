@@ -23,7 +23,7 @@ use muster::kafka::shard::{Depth, Folds, ShardOptions, Watch};
 use muster::model::{Millis, PostId};
 use muster::runtime::Clock;
 use muster::wire;
-use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
@@ -435,4 +435,44 @@ fn an_input_that_was_trimmed_too_far_is_held_until_it_is_accepted() {
     held_until_accepted(&cluster, &node, &reports, "never decided");
     assert_eq!(Audit::read(&cluster.brokers()).lost(50..60), (50..58).collect::<Vec<_>>(), "what is left is decided");
     node.stop();
+}
+
+/// Sets a property of a topic.
+fn alter(cluster: &Cluster, topic: &str, name: &str, value: &str) {
+    let admin: AdminClient<DefaultClientContext> =
+        ClientConfig::new().set("bootstrap.servers", cluster.brokers()).create().unwrap();
+    let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(name, value);
+    let done = admin.alter_configs([&change], &AdminOptions::new());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    assert!(runtime.block_on(done).unwrap().iter().all(Result::is_ok));
+}
+
+#[test]
+fn an_output_that_is_refused_holds_up_no_other_and_is_never_given_up() {
+    let Some(cluster) = Cluster::start(1) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    topics(&cluster, 1);
+    let mut node = Process::new(&cluster, folder.path(), "a", 1, &[]);
+    node.start();
+    let reports = Reports::to(&cluster.brokers());
+    reports.send("4304", 0, 0);
+    reports.flush();
+    until("the node works", 60, || Audit::read(&cluster.brokers()).lost([0]).is_empty());
+    // Not before: a node does not start on a topic that takes so little.
+    alter(&cluster, "muster.notices", "max.message.bytes", "100");
+    let before = all(&cluster.brokers(), "muster.notices").len();
+    for n in 1..20 {
+        reports.send("4304", 0, n);
+        reports.flush();
+    }
+    until("orders leave the house", 60, || Audit::read(&cluster.brokers()).lost(0..20).is_empty());
+    until("the refusal is told", 20, || node.said("kafka.output_refused") > 0);
+    assert_eq!(all(&cluster.brokers(), "muster.notices").len(), before);
+    assert!(node.said("kafka.output_refused") < 20, "a storm of errors is no storm of lines");
+    alter(&cluster, "muster.notices", "max.message.bytes", "1048576");
+    until("what waited leaves", 30, || all(&cluster.brokers(), "muster.notices").len() >= before + 19);
+    node.stop();
+    let page = said(&journal(&cluster, 1, &["show", "--last", "1"]));
+    assert!(page.contains("release"), "{page}");
+    Audit::read(&cluster.brokers()).check(0..20);
 }

@@ -79,15 +79,12 @@ impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Journal(why) => write!(f, "the journal cannot be restored from: {why}"),
-            Self::Head { step, known, end, was } if known > step => write!(
+            Self::Head { step, known, end, was } => write!(
                 f,
                 "steps {} to {known}: the head knows of them, the journal ends at offset {end} (it ended at {was}) with step \
                  {step}",
                 step + 1
             ),
-            Self::Head { end, was, .. } => {
-                write!(f, "records {end} to {}: the journal ended at {was} when its head was written", was - 1)
-            }
             Self::Emitted { step, known } => {
                 write!(f, "steps {} to {known}: their effects have left the house, and they do not stand", step + 1)
             }
@@ -125,7 +122,7 @@ pub fn damage(journal: &mut Journal, shard: u32) -> anyhow::Result<Damage> {
     let mut known = fold.stand().clone();
     let step = known.step;
     if let Some(head) = &head {
-        if head.stand.step > step || head.next > end {
+        if head.stand.step > step {
             lost.push(Lost::Head { step, known: head.stand.step, end, was: head.next });
         }
         known.step = known.step.max(head.stand.step);

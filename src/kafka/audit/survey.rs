@@ -27,8 +27,9 @@ pub struct Survey {
     pub bytes: usize,
     /// The last step whose effects are known to have left the house.
     pub emitted: u64,
-    /// Records that the head does not know of yet; `None` where no head was written.
-    pub head_lag: Option<u64>,
+    /// Records that the head does not know of yet; below 0 where the journal has lost records that it knows of. `None` where no
+    /// head was written.
+    pub head_lag: Option<i64>,
     /// Why its owner would hold it, if so.
     pub alarm: Option<String>,
 }
@@ -54,7 +55,7 @@ fn of_shard(journal: &mut Journal, shard: u32) -> Result<Survey, KafkaError> {
         documents: 0,
         bytes: 0,
         emitted: 0,
-        head_lag: head.as_ref().map(|head| end.saturating_sub(head.next)),
+        head_lag: head.as_ref().map(|head| end.cast_signed() - head.next.cast_signed()),
         alarm: None,
     };
     let fold = match journal.fold(shard, head.as_ref())? {
@@ -63,7 +64,8 @@ fn of_shard(journal: &mut Journal, shard: u32) -> Result<Survey, KafkaError> {
     };
     let (documents, bytes) = fold.size();
     let shrunk = head.filter(|head| head.stand.step > fold.stand().step).map(|head| {
-        format!("the journal ends with step {}, but its head knows of step {}", fold.stand().step, head.stand.step)
+        let (step, known) = (fold.stand().step, head.stand.step);
+        format!("it ends at offset {end} with step {step}, but its head knows of offset {} and step {known}", head.next)
     });
     Ok(Survey {
         low: Some(fold.carried().map_or(fold.low().offset, |low| low.offset)),

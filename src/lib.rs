@@ -8,6 +8,8 @@
 //!                    posts' and operators' acts ─────┘  (orders, notices …)     │ positions + changed documents + effects
 //!                    and the passing of time                                    └──► board (read model) ──► HTTP
 //! ```
+//! On many machines the same engine is stepped by `kafka`: what comes in stands in topics, the journal is a topic whose
+//! own order decides who may write, and what leaves goes out to topics.
 //!
 //! # The wall
 //! `model`, `decode`, `playbook`, `classify`, `engine` (and `scenario`, which drives them from text) know no clock, no

@@ -43,7 +43,7 @@ const CHANGED_ENOUGH: usize = 24;
 const EFFECTS_ENOUGH: usize = 120;
 
 /// Kept free by whoever asks for room, for what is said and changed on the way out.
-const CHANGED_SPARE: usize = 8;
+const CHANGED_SPARE: usize = 14;
 const EFFECTS_SPARE: usize = 40;
 
 /// What was begun and is not done yet.

@@ -367,9 +367,9 @@ impl Engine {
         }
         issue.weighed = None;
         let order = self.issue(id, issue);
-        for drill in drills.iter().filter(|d| self.orders[*d].covers.is_none()).cloned().collect::<Vec<_>>() {
-            self.serve(&drill.incident, &Cause::Robbed);
-        }
+        let robbed = drills.iter().filter(|drill| self.orders[*drill].covers.is_none());
+        let robbed: Vec<IncidentId> = robbed.map(|drill| drill.incident.clone()).collect();
+        self.serve_each(&robbed, &Cause::Robbed.word());
         Ok(vec![order])
     }
 

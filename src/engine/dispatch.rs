@@ -50,7 +50,7 @@ pub(super) enum Cause {
 }
 
 impl Cause {
-    fn word(&self) -> SmolStr {
+    pub(super) fn word(&self) -> SmolStr {
         match self {
             Self::Plan => "plan".into(),
             Self::Unsigned(Milestone::Signed) => "unsigned".into(),
@@ -118,8 +118,11 @@ impl Engine {
         let (lacking, excluded) = (self.lacking(id), self.excluded(id));
         let mut choice = linkage::choose(&self.playbook, &self.fleet, &self.ask_for(id, target, &lacking, &excluded));
         choice.picks.sort_by_key(|pick| before.is_some_and(|need| pick.need != need));
-        let orders = self.take(id, choice.picks, cause);
-        self.note_short(id, &lacking, &choice.short);
+        let (orders, all) = self.take(id, choice.picks, cause, choice.short.len());
+        // Where picks are left, so is what is lacking.
+        if all {
+            self.note_short(id, &lacking, &choice.short);
+        }
         orders
     }
 
@@ -165,12 +168,13 @@ impl Engine {
     }
 
     /// Makes picks true: drops and pre-emptions first, then the orders, then what follows from them. Those for which no room
-    /// is left are chosen again in the steps that follow.
-    fn take(&mut self, id: &IncidentId, picks: Vec<Pick>, cause: &SmolStr) -> Vec<OrderId> {
-        let (mut orders, mut robbed, mut thin) = (Vec::new(), Vec::new(), Vec::new());
+    /// is left are chosen again in the steps that follow. Returns the orders, and whether none was left.
+    fn take(&mut self, id: &IncidentId, picks: Vec<Pick>, cause: &SmolStr, short: usize) -> (Vec<OrderId>, bool) {
+        let (mut orders, mut robbed, mut thin, mut all) = (Vec::new(), Vec::new(), Vec::new(), true);
         for pick in picks {
-            if !orders.is_empty() && !self.has_room_for(&pick, thin.len()) {
+            if !orders.is_empty() && !self.has_room_for(&pick, thin.len() + short) {
                 self.leave(Todo::Serve { incidents: vec![id.clone()], cause: cause.clone() });
+                all = false;
                 break;
             }
             if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
@@ -203,15 +207,15 @@ impl Engine {
         }
         robbed.retain(|other| self.incidents[other].state.is_open());
         self.serve_each(&robbed, &Cause::Robbed.word());
-        orders
+        (orders, all)
     }
 
-    /// Whether all that a pick changes and says still fits, and what the picks before it have yet to follow.
-    fn has_room_for(&self, pick: &Pick, thin: usize) -> bool {
+    /// Whether all that a pick changes and says still fits, and as much that is yet to follow from those before it.
+    fn has_room_for(&self, pick: &Pick, follows: usize) -> bool {
         // The order and its post; for each order that it takes its post from, that and its incident, and a notice that may
         // have to be left; an area to be covered, the robbed to be served, and the rest of the picks.
         let taken = pick.drops.len() + usize::from(pick.preempts.is_some());
-        self.has_room(2 + 3 * taken + thin + 3, 8 + 3 * taken)
+        self.has_room(2 + 3 * taken + follows + 3, 8 + 3 * taken + follows)
     }
 
     fn say_full(&mut self, id: &IncidentId) {

@@ -67,6 +67,7 @@ pub mod logreader;
 pub mod mailbox;
 #[cfg(feature = "kafka")]
 pub mod node;
+#[cfg(feature = "kafka")]
 pub mod outgoing;
 #[cfg(feature = "kafka")]
 pub mod outputs;

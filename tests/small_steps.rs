@@ -107,7 +107,7 @@ impl Centre {
     }
 
     /// The large part of a history begins: from now on it is restarted, if it is the one that is.
-    fn onwards(&mut self) {
+    fn large_part_begins(&mut self) {
         self.restarts.1 = self.restarts.0;
     }
 
@@ -269,7 +269,7 @@ fn crowd(centre: &mut Centre, posts: usize) -> IncidentId {
         centre.act(&post(n).id, Act::Signed, order, Some(&fire).filter(|_| !named));
     }
     assert_eq!(centre.live(&fire).len(), posts);
-    centre.onwards();
+    centre.large_part_begins();
     fire
 }
 
@@ -381,7 +381,7 @@ fn sixty_four_unsigned_orders_are_missed_at_one_instant() {
             let noise = centre.report("噪音扰民", 0.0);
             assert_eq!(centre.live(&noise).len(), 64);
             let level = centre.incident(&noise).level;
-            centre.onwards();
+            centre.large_part_begins();
             centre.wait(60);
             assert_eq!(centre.live(&noise).len(), 128, "the next post for each");
             assert_eq!(Some(centre.incident(&noise).level), level.up(), "one level for all");
@@ -415,7 +415,7 @@ fn three_hundred_busy_posts_leave_the_roster_with_one_playbook() {
             }
             let busy = centre.engine.fleet().iter().filter(|unit| !unit.tasks.is_empty()).count();
             assert!(busy >= 300, "{busy} are busy");
-            centre.onwards();
+            centre.large_part_begins();
             let mut other = asking(city(340), 30);
             other.posts.retain(|id, _| id.as_str() >= "P-0300");
             other.hash = "another".into();
@@ -457,7 +457,7 @@ fn a_hundred_shifts_end_at_one_instant() {
                 centre.report("有人晕倒", f64::from(n) * 1_000.0);
             }
             centre.wait(299);
-            centre.onwards();
+            centre.large_part_begins();
             centre.wait(101);
         },
     );
@@ -499,13 +499,13 @@ fn a_bottom_line_incident_takes_sixty_four_posts_from_as_many_incidents() {
         },
         |centre| {
             // Drills fill their queues, then one real call binds each.
-            for n in 0..100 {
+            for n in 0..50 {
                 centre.report_as("有人晕倒", f64::from(n) * 200.0, Status::Exercise);
             }
             for n in 0..80 {
                 centre.report("噪音扰民", f64::from(n) * 250.0);
             }
-            centre.onwards();
+            centre.large_part_begins();
             let knife = centre.report("有人持刀砍人", 10.0);
             assert_eq!(centre.live(&knife).len(), 64);
         },
@@ -550,13 +550,33 @@ fn a_post_with_a_full_queue_goes_off_the_roster() {
             }
             let tasks = centre.engine.fleet().iter().map(|unit| unit.tasks.len()).max();
             assert!(tasks >= Some(8), "{tasks:?}");
-            centre.onwards();
+            centre.large_part_begins();
             for n in 0..10 {
                 centre.step(Input::Roster(RosterChange::Gone(post(n).id)));
             }
             assert_eq!(centre.engine.fleet().len(), 30);
         },
     );
+}
+
+/// What producers call themselves and their events is theirs to choose, up to the bound of the door.
+#[test]
+fn an_incident_that_everything_refers_to_outgrows_no_document() {
+    let mut playbook = city(20);
+    playbook.limits.reports_per_incident = 1;
+    let mut centre = Centre::new(playbook, false);
+    let (source, id) = ("s".repeat(256), "i".repeat(256));
+    for n in 0..100 {
+        let references = if n == 0 { Vec::new() } else { vec![format!("{source}:{id}").into()] };
+        let report = Report { text: "有人晕倒".into(), references, ..Report::default() };
+        let (event, digest) = (if n == 0 { id.clone() } else { format!("{n:0>256}") }, Digest::of(&[n]));
+        let meta =
+            Meta { source: source.as_str().into(), id: event.as_str().into(), time: None, traceparent: None, digest };
+        let event = Event { meta, received: centre.now, body: Body::Report(Box::new(report)) };
+        centre.step(Input::Event(Box::new(event), None));
+    }
+    let most = centre.engine.incidents().map(|incident| incident.links.len()).max();
+    assert!(most > Some(16), "{most:?} links");
 }
 
 #[test]

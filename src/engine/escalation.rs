@@ -45,8 +45,10 @@ pub struct Escalation {
     excused: bool,
     /// Those whose actions are not all done yet.
     misses: Vec<Miss>,
-    /// What was done, and for which order (0: for the incident).
-    done: Vec<(OnMiss, u32)>,
+    /// It is a decline: the next post was asked already.
+    declined: bool,
+    /// What was done for the incident. That the next post was asked for an order stands with the order.
+    done: Vec<OnMiss>,
     /// What reached nobody.
     gaps: Vec<OnMiss>,
 }
@@ -54,13 +56,14 @@ pub struct Escalation {
 impl Escalation {
     /// Of all that an incident misses by `until`.
     pub(super) fn of_misses(incident: IncidentId, until: Timestamp, excused: bool) -> Self {
-        Self { incident, until: Some(until), excused, misses: Vec::new(), done: Vec::new(), gaps: Vec::new() }
+        let (misses, done, gaps) = (Vec::new(), Vec::new(), Vec::new());
+        Self { incident, until: Some(until), excused, misses, declined: false, done, gaps }
     }
 
     /// Of a decline: the next post was asked already, whatever else the plan says to an unsigned order follows.
     pub(super) fn of_decline(incident: IncidentId, miss: Miss) -> Self {
-        let done = vec![(OnMiss::NextPost, miss.order)];
-        Self { incident, until: None, excused: false, misses: vec![miss], done, gaps: Vec::new() }
+        let (misses, done, gaps) = (vec![miss], Vec::new(), Vec::new());
+        Self { incident, until: None, excused: false, misses, declined: true, done, gaps }
     }
 }
 
@@ -111,26 +114,27 @@ impl Engine {
         }
     }
 
-    /// Whether an action has been done for this instant.
+    /// Whether an action has been done for this instant, or is none of it.
     fn is_answered(&self, escalation: &Escalation, miss: &Miss, action: OnMiss) -> bool {
-        let id = &escalation.incident;
-        let of_cover = |n: u32| n > 0 && self.orders[&OrderId { incident: id.clone(), n }].covers.is_some();
-        // A cover stands in for an area, not for the incident: that it was not signed sends another cover, and climbs nothing.
-        if of_cover(miss.order) && matches!(action, OnMiss::NextEchelon | OnMiss::NextLevel | OnMiss::AllCall) {
-            return true;
-        }
-        let mut done = escalation.done.iter().filter(|(earlier, _)| *earlier == action);
         if action == OnMiss::NextPost && miss.order > 0 {
-            return done.any(|(_, order)| *order == miss.order);
+            return escalation.declined;
         }
-        // The next post for an order that failed also answers an incident's mark of the same instant.
-        done.any(|(earlier, order)| *earlier != OnMiss::NextPost || !of_cover(*order))
+        // A cover stands in for an area, not for the incident: that it was not signed sends another cover, and climbs nothing.
+        let climbs = matches!(action, OnMiss::NextEchelon | OnMiss::NextLevel | OnMiss::AllCall);
+        escalation.done.contains(&action) || climbs && self.is_cover(&escalation.incident, miss)
+    }
+
+    fn is_cover(&self, id: &IncidentId, miss: &Miss) -> bool {
+        miss.order_of(id).is_some_and(|order| self.orders[&order].covers.is_some())
     }
 
     fn answer(&mut self, escalation: &mut Escalation, miss: &Miss, mark: &Mark, action: OnMiss) {
-        let about = if action == OnMiss::NextPost { miss.order } else { 0 };
-        escalation.done.push((action, about));
         let id = &escalation.incident;
+        // The next post for an order that failed also answers an incident's mark of the same instant; another cover does not.
+        let of_cover = action == OnMiss::NextPost && self.is_cover(id, miss);
+        if !of_cover && !escalation.done.contains(&action) {
+            escalation.done.push(action);
+        }
         let tired = miss.order == 0 && miss.round > self.playbook.limits.mark_repeats;
         if tired && !matches!(action, OnMiss::Notice | OnMiss::Supervise) {
             // Nobody new is called any more; that nobody stands there is said again until a person takes it.

@@ -145,7 +145,8 @@ struct Open {
     short: Option<Instant>,
     told: Seldom,
     paused: bool,
-    scouting: bool,
+    /// The scout is out, and does not come back before the reader has come to here.
+    scouting: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -170,7 +171,7 @@ impl Open {
             short: None,
             told: Seldom::new(TOLD_EVERY),
             paused: false,
-            scouting: false,
+            scouting: None,
         }
     }
 
@@ -411,7 +412,7 @@ impl Reader {
         let generation = open.generation;
         let Some(next) = open.doors.get(&Door::Reports).map(|place| place.next) else { return };
         if end.saturating_sub(next) > BACKLOG {
-            open.scouting = true;
+            open.scouting = Some(end);
             self.mailbox.post(Mail::Scouting(generation));
             self.scout.open(generation, next, end);
         }
@@ -420,12 +421,18 @@ impl Reader {
     /// While the shard is full the scout is out; it comes back when the reader has come to where it is.
     fn scout(&self, open: &mut Open) {
         let Some(next) = open.doors.get(&Door::Reports).map(|place| place.next) else { return };
-        if open.scouting && !open.paused && next >= self.scout.next() {
-            open.scouting = false;
-            self.scout.close();
-        } else if open.paused && !open.scouting {
-            open.scouting = true;
-            self.scout.open(open.generation, next, u64::MAX);
+        match open.scouting {
+            Some(until) if !open.paused && next >= until.max(self.scout.next()) => {
+                open.scouting = None;
+                self.scout.close();
+                // Whoever waits for its word waits no longer: all that it was to look at has been read.
+                self.mailbox.post(Mail::Scouted(open.generation));
+            }
+            None if open.paused => {
+                open.scouting = Some(0);
+                self.scout.open(open.generation, next, u64::MAX);
+            }
+            _ => {}
         }
     }
 

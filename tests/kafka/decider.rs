@@ -77,7 +77,8 @@ impl ProducerContext for Landed {
     type DeliveryOpaque = Box<std::sync::mpsc::Sender<Option<(u64, Timestamp)>>>;
 
     fn delivery(&self, result: &rdkafka::message::DeliveryResult<'_>, tell: Self::DeliveryOpaque) {
-        let landed = result.as_ref().ok().map(|m| (m.offset() as u64, Timestamp(m.timestamp().to_millis().unwrap())));
+        let landed =
+            result.as_ref().ok().map(|m| (m.offset().cast_unsigned(), Timestamp(m.timestamp().to_millis().unwrap())));
         let _ = tell.send(landed);
     }
 }
@@ -137,7 +138,7 @@ impl Shard {
     fn assign(&self) {
         let mut list = TopicPartitionList::new();
         for (topic, door) in &self.topics {
-            let next = Offset::Offset(self.positions[door] as i64);
+            let next = Offset::Offset(self.positions[door].cast_signed());
             list.add_partition_offset(topic, self.partition(), next).unwrap();
         }
         self.inputs.assign(&list).unwrap();
@@ -183,7 +184,7 @@ impl Shard {
     /// Takes the next input, if there is one, and makes a step of it.
     fn decide_one(&mut self) {
         let Some(Ok(message)) = self.inputs.poll(Duration::from_millis(5)) else { return };
-        let (door, offset) = (self.topics[message.topic()], message.offset() as u64);
+        let (door, offset) = (self.topics[message.topic()], message.offset().cast_unsigned());
         let key = std::str::from_utf8(message.key().expect("the gate names the area")).unwrap();
         let area = CommandArea::from(key);
         let waits = message.headers().is_some_and(|all| all.iter().any(|header| header.key == "muster-reply"));

@@ -184,7 +184,13 @@ pub fn settle(brokers: &str, quiet: Duration, at_most: Duration) {
     let consumer: BaseConsumer = config.create().unwrap();
     let ends = || -> Option<u64> {
         let metadata = consumer.fetch_metadata(Some("muster.timeline"), Duration::from_secs(5)).ok()?;
-        let partitions = metadata.topics().first()?.partitions().iter().map(|p| p.id()).collect::<Vec<_>>();
+        let partitions = metadata
+            .topics()
+            .first()?
+            .partitions()
+            .iter()
+            .map(rdkafka::metadata::MetadataPartition::id)
+            .collect::<Vec<_>>();
         let end = |p| consumer.fetch_watermarks("muster.timeline", p, Duration::from_secs(5)).ok().map(|(_, end)| end);
         partitions.into_iter().map(|p| end(p).and_then(|end| u64::try_from(end).ok())).sum()
     };

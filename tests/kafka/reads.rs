@@ -406,7 +406,7 @@ async fn what_counts_for_nothing_is_not_shown_and_a_trimmed_journal_is_read_anew
     let low = fold.carried().unwrap().offset;
     assert!(low > 0, "the journal swept itself");
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset(&topic, partition, Offset::Offset(low as i64)).unwrap();
+    list.add_partition_offset(&topic, partition, Offset::Offset(low.cast_signed())).unwrap();
     let admin = Clients::new(options.clone()).admin().unwrap();
     admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
 

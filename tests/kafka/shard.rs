@@ -95,7 +95,7 @@ pub fn node(cluster: &Cluster, name: &str) -> Node {
         projections: true,
         trim_after: Millis::from_secs(86_400),
         folds: Arc::new(LogFolds::new(clients, 1, None)),
-        chance: Instant::now().elapsed().as_nanos() as u64 + std::process::id() as u64,
+        chance: Instant::now().elapsed().as_nanos() as u64 + u64::from(std::process::id()),
     })
     .unwrap()
 }

@@ -400,7 +400,7 @@ impl City {
                 let offset = self.doors[door].len();
                 say!(self, "input {door}/{offset} {input:?}{}", if urgent { " urgent" } else { "" });
                 self.inputs_in_peace += u64::from(self.peace);
-                self.doors[door].push(Arrived { appended: Timestamp(self.now), input, urgent });
+                self.doors[door].push(Arrived { input, urgent });
             }
             Event::Garbage => {
                 say!(self, "log {}: no record", self.log.end());

@@ -180,7 +180,7 @@ impl City {
         say!(self, "{} starts", self.hosts[host].title());
         let name = OwnerName::new(&self.hosts[host].title());
         let chance = self.dice.next();
-        let mut owner = Owner::new(name, SHARDS, self.options.clone(), chance);
+        let owner = Owner::new(name, SHARDS, self.options.clone(), chance);
         self.host(host).owner = Some(owner);
         self.after(0, Event::To(host, start, ToHost::Turn));
     }
@@ -443,7 +443,7 @@ impl City {
         }
         let (back, timeout) = (self.delay(), self.dice.pick(&[1, 100, 1_000]));
         let gave_up = ToHost::Report { token, landed: None };
-        let mut land = |city: &mut Self, at: i64, report| {
+        let land = |city: &mut Self, at: i64, report| {
             city.at(at, Event::Land { record: Arc::clone(&record), to, token, report });
         };
         if self.dice.chance(weather.lost) {
@@ -476,7 +476,7 @@ impl City {
             let now = self.clock(host);
             let mut toy = self.host(host).toy.take().expect("it may decide");
             toy.at = toy.at.max(now);
-            for _ in 0..1 + self.dice.below(3) {
+            for _ in 0..=self.dice.below(3) {
                 let Some((door, offset)) = self.next_input(&toy) else { break };
                 let input = self.doors[door][usize::try_from(offset).expect("small")].input;
                 toy.take(door, offset, input);

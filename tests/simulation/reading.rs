@@ -80,7 +80,7 @@ impl City {
                 self.owner(host, |owner| owner.read(ticket, offset, appended, &record));
             }
             (Whose::Owner(ticket), None) => {
-                self.owner(host, |owner| owner.malformed(ticket, offset, appended, foreign()))
+                self.owner(host, |owner| owner.malformed(ticket, offset, appended, foreign()));
             }
             (Whose::Restore(ticket), record) => {
                 let Some(restore) = to.restore.as_mut() else { return };

@@ -8,16 +8,16 @@ fn root() -> PathBuf {
 }
 
 fn text(path: &str) -> String {
-    std::fs::read_to_string(root().join(path)).unwrap()
+    std::fs::read_to_string(root().join(path)).expect("it is part of the repository")
 }
 
 fn sources(folder: &Path, found: &mut Vec<String>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    for entry in std::fs::read_dir(folder).expect("src is part of the repository") {
+        let path = entry.expect("a readable folder").path();
         if path.is_dir() {
             sources(&path, found);
         } else {
-            found.push(std::fs::read_to_string(path).unwrap());
+            found.push(std::fs::read_to_string(path).expect("a source file is text"));
         }
     }
 }
@@ -59,7 +59,7 @@ fn every_error_that_the_code_tells_apart_has_a_row() {
     let code = code.split("#[cfg(test)]").next().unwrap();
     let named: BTreeSet<String> = code
         .match_indices("Code::")
-        .map(|(at, mark)| code[at + mark.len()..].chars().take_while(|c| c.is_ascii_alphanumeric()).collect())
+        .map(|(at, mark)| code[at + mark.len()..].chars().take_while(char::is_ascii_alphanumeric).collect())
         .collect();
     assert!(named.len() > 40, "{named:?}");
     let docs = text("docs/kafka.md");

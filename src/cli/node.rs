@@ -199,22 +199,14 @@ impl Watch for Shown {
         self.metrics.record_bytes.observe(bytes as f64);
     }
 
-    fn append_failed(&self, _: u32, why: &'static str) {
-        self.metrics.kafka_failures.with_label_values(&["append", why]).inc();
-    }
-
-    fn output_failed(&self, why: &'static str) {
-        self.metrics.kafka_failures.with_label_values(&["output", why]).inc();
+    fn failed(&self, what: &'static str, why: &'static str) {
+        self.metrics.kafka_failures.with_label_values(&[what, why]).inc();
     }
 
     fn trimmed(&self, shard: u32, first: u64, records: u64) {
         self.metrics.journal_trimmed.inc_by(records);
         let first = i64::try_from(first).unwrap_or(i64::MAX);
         self.metrics.journal_first.with_label_values(&[shard.to_string()]).set(first);
-    }
-
-    fn trim_failed(&self, _: u32, why: &'static str) {
-        self.metrics.kafka_failures.with_label_values(&["trim", why]).inc();
     }
 }
 

@@ -28,6 +28,7 @@ use super::inbox::{Content, Door, Message};
 use super::mailbox::{Generation, Mail, Mailbox};
 use super::reading::{Raw, Reading};
 use super::scout::Scout;
+use super::shard::Watch;
 use super::trouble::{Backoff, Seldom, Trouble};
 use crate::model::{Body, Millis, Timestamp};
 use crate::runtime::Clock;
@@ -82,11 +83,12 @@ impl Inputs {
         reading: Reading,
         mailbox: Arc<Mailbox>,
         clock: Clock,
+        watch: Arc<dyn Watch>,
     ) -> std::io::Result<Self> {
         let (orders, ordered) = channel();
         let name = format!("inputs-{}", reading.shard);
         let scout = Scout::start(Arc::clone(&clients), reading.clone(), Arc::clone(&mailbox))?;
-        let reader = Reader { clients, reading, mailbox, clock, scout, open: None };
+        let reader = Reader { clients, reading, mailbox, clock, watch, scout, open: None };
         let thread = std::thread::Builder::new().name(name).spawn(move || reader.run(&ordered))?;
         Ok(Self { orders, thread: Some(thread) })
     }
@@ -120,6 +122,7 @@ struct Reader {
     reading: Reading,
     mailbox: Arc<Mailbox>,
     clock: Clock,
+    watch: Arc<dyn Watch>,
     scout: Scout,
     open: Option<Open>,
 }
@@ -221,6 +224,7 @@ impl Reader {
         } else if Instant::now() < open.due {
             std::thread::sleep(POLL);
         } else if let Err(why) = self.connect(open) {
+            self.watch.failed("input", "unavailable");
             if let Some(kept_back) = open.told.now() {
                 warn!(why, shard = self.reading.shard, kept_back, "kafka.inputs_unavailable: trying again");
             }
@@ -354,8 +358,11 @@ impl Reader {
 
     /// Whether the client goes on by itself. What is refused is told, and may be granted again.
     fn is_passing(&self, error: &KafkaError, told: &mut Seldom) -> bool {
-        let shard = self.reading.shard;
-        match Trouble::of(error) {
+        let (shard, trouble) = (self.reading.shard, Trouble::of(error));
+        if trouble != Trouble::End {
+            self.watch.failed("input", trouble.as_str());
+        }
+        match trouble {
             Trouble::End => {}
             _ if !is_passing(error) => {
                 warn!(%error, shard, "kafka.inputs_failed: a new consumer goes on from the same place");
@@ -456,6 +463,7 @@ impl Reader {
             let Ok((_, end)) = consumer.fetch_watermarks(&topic, self.partition(), WATCH_ASK) else { continue };
             if offset(end) > place.next {
                 let (shard, door, next) = (self.reading.shard, door.as_str(), place.next);
+                self.watch.failed("input", "stands-still");
                 warn!(shard, door, next, end, "kafka.input_stands_still: a new consumer goes on from the same place");
                 return true;
             }

@@ -152,7 +152,8 @@ impl Node {
         let mailbox = Arc::new(Mailbox::new(MAIL_BYTES_MAX));
         let reading =
             Reading { playbooks: Arc::clone(&p.playbooks), shard, shards: p.shards, limits: p.limits.clone() };
-        let inputs = Inputs::start(Arc::clone(&p.clients), reading, Arc::clone(&mailbox), p.clock.clone())?;
+        let (clients, watch) = (Arc::clone(&p.clients), Arc::clone(&p.watch));
+        let inputs = Inputs::start(clients, reading, Arc::clone(&mailbox), p.clock.clone(), watch)?;
         let parts = Parts {
             shard,
             shards: p.shards,

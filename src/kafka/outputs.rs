@@ -332,7 +332,7 @@ impl Sending {
     /// One could not be sent: it waits aside.
     fn failed(&mut self, mut way: Box<OnItsWay>, error: &KafkaError) {
         let trouble = Trouble::of(error);
-        self.watch.output_failed(trouble.as_str());
+        self.watch.failed("output", trouble.as_str());
         let (topic, bytes) = (&way.outgoing.topic, way.outgoing.payload.as_ref().map_or(0, String::len));
         match trouble {
             Trouble::Refused | Trouble::TooLarge => {

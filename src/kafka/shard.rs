@@ -32,7 +32,7 @@ use super::mailbox::{Generation, Mail, Mailbox};
 use super::outputs::Emitter;
 use super::partition::partition_of;
 use super::trim::Trimmer;
-use super::trouble::Seldom;
+use super::trouble::{Seldom, Trouble};
 use super::underway::{Bounds, TooLarge, Underway};
 use super::writer::Writer;
 use crate::engine::{Answer, Effect, Outage};
@@ -113,14 +113,11 @@ pub trait Watch: Send + Sync {
     fn forwarded(&self, shard: u32);
     /// A record of so many bytes was written.
     fn wrote(&self, _shard: u32, _bytes: usize) {}
-    /// An append failed; nobody knows yet what became of it.
-    fn append_failed(&self, _shard: u32, _why: &'static str) {}
-    /// A message that leaves the house could not be sent, for now.
-    fn output_failed(&self, _why: &'static str) {}
+    /// Something failed at the brokers and is tried again: an `append`, an `output`, an `input`, the journal's `read` or its
+    /// `trim`; for this reason.
+    fn failed(&self, _what: &'static str, _why: &'static str) {}
     /// The journal was trimmed: it begins there now, so many records were deleted.
     fn trimmed(&self, _shard: u32, _first: u64, _records: u64) {}
-    /// The journal could not be trimmed, for now.
-    fn trim_failed(&self, _shard: u32, _why: &'static str) {}
 }
 
 /// How full a shard is.
@@ -338,7 +335,7 @@ impl Shard {
             }
             Mail::Reported(token, landed) => self.owner.reported(token, landed),
             Mail::TooLarge(token, bytes) => self.too_large(token, bytes),
-            Mail::Failed(why) => self.parts.watch.append_failed(self.parts.shard, why),
+            Mail::Failed(why) => self.parts.watch.failed("append", why),
             Mail::Disturbed(why) => {
                 warn!(shard = self.parts.shard, why, "kafka.disturbed");
                 self.owner.disturbed();
@@ -564,6 +561,7 @@ impl Shard {
             // The owner may have asked for another reading meanwhile.
             Ok(false) => self.reading = self.reading.take().or(Some(slice)),
             Err(error) => {
+                self.parts.watch.failed("read", Trouble::of(&error).as_str());
                 if let Some(kept_back) = self.unreadable.now() {
                     warn!(%error, shard = self.parts.shard, kept_back, "kafka.journal_unreadable: trying again");
                 }

@@ -139,7 +139,7 @@ impl Work {
             Ok(None) => {}
             Err(error) => {
                 warn!(%error, shard, "kafka.trim_failed: trying again at the next round");
-                self.watch.trim_failed(shard, Trouble::of(&error).as_str());
+                self.watch.failed("trim", Trouble::of(&error).as_str());
             }
         }
     }

@@ -66,7 +66,8 @@ pub struct Metrics {
     pub forwarded: IntCounter,
     /// Bytes of a record of the journal.
     pub record_bytes: Histogram,
-    /// What failed at the brokers and is tried again, by what it was (append, output, trim) and why.
+    /// What failed at the brokers and is tried again, by what it was (append, output, input, read,
+    /// trim) and why.
     pub kafka_failures: IntCounterVec,
     /// Records that were deleted from the journal because no restore needs them.
     pub journal_trimmed: IntCounter,

@@ -85,9 +85,9 @@ impl Node {
     /// # Errors
     /// When a client refuses its settings, or the system has no thread.
     pub fn new(parts: NodeParts) -> anyhow::Result<Self> {
-        let making =
-            Making { clients: Arc::clone(&parts.clients), shards: parts.shards, projections: parts.projections };
-        let outputs = Outputs::start(making, Arc::clone(&parts.watch))?;
+        let prefix = parts.clients.options().topic_prefix.clone();
+        let making = Making { prefix, shards: parts.shards, projections: parts.projections };
+        let outputs = Outputs::start(Arc::clone(&parts.clients), making, Arc::clone(&parts.watch))?;
         let (clients, clock, watch) = (Arc::clone(&parts.clients), parts.clock.clone(), Arc::clone(&parts.watch));
         let trimming = Trimming::start(clients, clock, parts.trim_after, watch)?;
         Ok(Self { parts, outputs, trimming, shards: Mutex::default(), given: Mutex::default() })

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 use tracing::error;
 
-use super::clients::Clients;
 use super::heads::Head;
 use super::inbox::Door;
 use super::partition::partition_of;
@@ -51,8 +50,8 @@ pub enum Care {
 /// Makes them.
 #[derive(Clone, Debug)]
 pub struct Making {
-    /// Knows the topics' names.
-    pub clients: Arc<Clients>,
+    /// What the topics' names begin with.
+    pub prefix: String,
     /// Shards of the whole.
     pub shards: u32,
     /// Whether documents are told to other systems.
@@ -83,7 +82,7 @@ impl Making {
     }
 
     fn to(&self, topic: &str, key: SmolStr, payload: Option<String>, care: Care) -> Outgoing {
-        Outgoing { topic: self.clients.topic(topic), partition: None, key, payload, received: None, care }
+        Outgoing { topic: self.topic(topic), partition: None, key, payload, received: None, care }
     }
 
     fn effect(&self, shard: u32, step: &Arc<Step>, index: usize) -> Outgoing {
@@ -111,7 +110,7 @@ impl Making {
 
     /// What could not be read: the reason and the origin, never what it said.
     fn refused(&self, shard: u32, step: &Step, refused: &Refused) -> Outgoing {
-        let origin = format!("{}/{shard}/{}", self.clients.topic(&refused.door), refused.offset);
+        let origin = format!("{}/{shard}/{}", self.topic(&refused.door), refused.offset);
         let data = wire::clean(json!({
             "reason": refused.reason, "field": refused.field, "detail": refused.detail, "origin": origin,
             "at": wire::time(step.at),
@@ -151,6 +150,10 @@ impl Making {
         Some(self.to(topic, key, payload, Care::Projection(rev)))
     }
 
+    fn topic(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     fn place(&self, shard: u32) -> wire::Shard {
         wire::Shard { number: shard, of: self.shards }
     }
@@ -174,7 +177,7 @@ mod tests {
     use crate::journal::log::{Fold, Low};
 
     fn making(projections: bool) -> Making {
-        Making { clients: Arc::new(Clients::new(crate::kafka::Options::default())), shards: 4, projections }
+        Making { prefix: "muster.".to_owned(), shards: 4, projections }
     }
 
     fn document(key: &str, body: Option<&str>) -> Document {

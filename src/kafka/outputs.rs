@@ -31,6 +31,7 @@ use smol_str::{SmolStr, format_smolstr};
 use tracing::{error, warn};
 
 use super::client::Context;
+use super::clients::Clients;
 use super::heads::Head;
 use super::mailbox::{Mail, Mailbox};
 use super::outgoing::{Care, Making, Outgoing};
@@ -132,10 +133,10 @@ impl Outputs {
     ///
     /// # Errors
     /// When the client refuses its settings, or the system has no thread.
-    pub fn start(making: Making, watch: Arc<dyn Watch>) -> anyhow::Result<Self> {
+    pub fn start(clients: Arc<Clients>, making: Making, watch: Arc<dyn Watch>) -> anyhow::Result<Self> {
         let (orders, ordered) = channel();
         let ends = Arc::new(AtomicBool::new(false));
-        let sending = Sending::new(making, orders.clone(), watch, Arc::clone(&ends))?;
+        let sending = Sending::new(clients, making, orders.clone(), watch, Arc::clone(&ends))?;
         let thread = std::thread::Builder::new().name("outputs".to_owned()).spawn(move || sending.run(&ordered))?;
         Ok(Self { orders, ends, thread: Some(thread) })
     }
@@ -216,6 +217,7 @@ fn name(outgoing: &Outgoing) -> SmolStr {
 type Producer = ThreadedProducer<Deliveries, NoCustomPartitioner>;
 
 struct Sending {
+    clients: Arc<Clients>,
     making: Making,
     orders: Sender<Work>,
     producer: Producer,
@@ -234,14 +236,15 @@ struct Sending {
 
 impl Sending {
     fn new(
+        clients: Arc<Clients>,
         making: Making,
         orders: Sender<Work>,
         watch: Arc<dyn Watch>,
         ends: Arc<AtomicBool>,
     ) -> Result<Self, KafkaError> {
-        let producer =
-            making.clients.outputs(Deliveries { base: making.clients.context(), number: 0, orders: orders.clone() })?;
+        let producer = clients.outputs(Deliveries { base: clients.context(), number: 0, orders: orders.clone() })?;
         Ok(Self {
+            clients,
             making,
             orders,
             producer,
@@ -373,9 +376,9 @@ impl Sending {
         if number != self.number {
             return;
         }
-        let base = self.making.clients.context();
+        let base = self.clients.context();
         let context = Deliveries { base, number: number + 1, orders: self.orders.clone() };
-        let fresh = match self.making.clients.outputs(context) {
+        let fresh = match self.clients.outputs(context) {
             Ok(fresh) => fresh,
             Err(error) => {
                 error!(%error, "kafka.outputs_unavailable: trying again");

@@ -476,3 +476,26 @@ fn an_output_that_is_refused_holds_up_no_other_and_is_never_given_up() {
     assert!(page.contains("release"), "{page}");
     Audit::read(&cluster.brokers()).check(0..20);
 }
+
+#[test]
+fn of_two_nodes_with_one_name_the_first_is_thrown_out_and_stands_back() {
+    let Some(cluster) = Cluster::start(1) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    topics(&cluster, 1);
+    let mut first = Process::new(&cluster, folder.path(), "a", 1, &[]);
+    let mut second = Process::new(&cluster, folder.path(), "b", 1, &[("MUSTER_KAFKA_MEMBER", "a")]);
+    first.start();
+    let reports = Reports::to(&cluster.brokers());
+    reports.send("4304", 0, 0);
+    reports.flush();
+    until("the first works", 60, || Audit::read(&cluster.brokers()).lost([0]).is_empty());
+    second.start();
+    until("the first is thrown out", 60, || first.said("kafka.group_lost") > 0);
+    until("the second has the shard", 60, || second.said("kafka.took_over") > 0);
+    (1..20).for_each(|n| reports.send("4304", 0, n));
+    reports.flush();
+    until("the second works", 60, || Audit::read(&cluster.brokers()).lost(0..20).is_empty());
+    assert!(first.stop() < Duration::from_secs(10), "it ends at once, although it waits to join anew");
+    second.stop();
+    Audit::read(&cluster.brokers()).check(0..20);
+}

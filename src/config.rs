@@ -19,7 +19,7 @@ use smol_str::SmolStr;
 
 use crate::journal::JournalOptions;
 use crate::runtime::RuntimeOptions;
-use crate::{board, deliver, http, telemetry};
+use crate::{board, deliver, http, kafka, telemetry};
 
 /// Where the file is looked for when none is named.
 pub const FILE: &str = "config/muster.toml";
@@ -42,6 +42,8 @@ pub struct Config {
     pub deliver: deliver::Options,
     /// Delivery to one outside address.
     pub webhook: deliver::webhook::Options,
+    /// Many machines.
+    pub kafka: kafka::Options,
     /// What is written to standard error.
     pub log: telemetry::Options,
 }

@@ -38,6 +38,7 @@
 //! * `board`: what a reader sees: a fold of accepted steps.
 //! * `telemetry`: what the process says about itself, as log lines and metrics.
 //! * `deliver`: from accepted steps to whoever must hear: the stream, the webhook.
+//! * `kafka`: many machines: the shards of a journal in topics, read, decided and told by whoever owns them.
 //! * `intake`: files of real history through a mapping of their columns.
 //! * `http`: the door.
 //! * `rehearsal`: a seeded city that speaks only through the public doors.
@@ -75,6 +76,9 @@ pub mod telemetry;
 
 #[cfg(feature = "service")]
 pub mod deliver;
+
+#[cfg(feature = "service")]
+pub mod kafka;
 
 #[cfg(feature = "service")]
 pub mod intake;

@@ -1,27 +1,48 @@
 //! What leaves the house, mapped by hand: the shapes of `muster.order`, `muster.notice`, `muster.call`,
 //! `muster.agency`, `muster.forward` and `muster.timeline`. Instants are RFC 3339, points say `lon` and `lat`.
 //!
-//! Every message carries `rev`, one whole number that grows with the journal: step × 65,536 + index of the effect within
-//! the step. Of two messages with one `id` the one with the higher `rev` counts, so a late repeat never undoes a recall.
+//! Every message carries `rev`, one whole number that grows with the journal of its shard: (step × 65,536 + index of the
+//! effect within the step) × shards + shard. So no two messages have one `rev`, and of two messages with one `id`, which
+//! always come from one shard, the one with the higher `rev` counts: a late repeat never undoes a recall. Of messages of
+//! different shards `rev` says nothing about which was first.
+
+mod documents;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use smol_str::SmolStr;
 
-use crate::engine::{Actor, AgencyMessage, Call, Callee, Effect, Entry, Notice, OrderMessage};
-use crate::model::{Classification, Event, Place, Spot, Timestamp};
+pub use documents::{incident, post};
 
-/// Where an effect stands in the journal, as one number that grows.
-#[must_use]
-pub fn rev(step: u64, index: usize) -> u64 {
-    // A step holds at most some thousand effects (`[runtime] batch_effects_max` and those of its last input).
-    step * WIDTH + (index as u64).min(WIDTH - 1)
+use crate::engine::{Actor, AgencyMessage, Call, Callee, Effect, Entry, Notice, OrderMessage};
+use crate::model::{Body, Classification, Event, Place, Spot, Timestamp};
+
+/// A shard among all: what makes the `rev` of its effects its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Shard {
+    /// Counted from 0.
+    pub number: u32,
+    /// How many there are, never 0.
+    pub of: u32,
 }
 
-/// The step and the index of a `rev`.
-#[must_use]
-pub fn unrev(rev: u64) -> (u64, u64) {
-    (rev / WIDTH, rev % WIDTH)
+impl Shard {
+    /// The only one.
+    pub const ONLY: Self = Self { number: 0, of: 1 };
+
+    /// Where an effect stands in the journal of this shard, as one number that grows.
+    #[must_use]
+    pub fn rev(self, step: u64, index: usize) -> u64 {
+        // A step holds at most some thousand effects (`[runtime] batch_effects_max` and those of its last input).
+        (step * WIDTH + (index as u64).min(WIDTH - 1)) * u64::from(self.of) + u64::from(self.number)
+    }
+
+    /// The step and the index of a `rev` of this shard.
+    #[must_use]
+    pub fn unrev(self, rev: u64) -> (u64, u64) {
+        let place = rev / u64::from(self.of.max(1));
+        (place / WIDTH, place % WIDTH)
+    }
 }
 
 const WIDTH: u64 = 1 << 16;
@@ -143,6 +164,45 @@ fn forward(to: &str, event: &Event, rev: u64) -> Value {
     }))
 }
 
+/// An event as its producer might have sent it, structured: for handing it over to where it belongs.
+///
+/// # Panics
+/// Never: an event is plain data.
+#[must_use]
+pub fn event(event: &Event) -> Value {
+    let (kind, data) = match &event.body {
+        Body::Report(report) => ("muster.report", serde_json::to_value(report)),
+        Body::Act(act) => ("muster.act", serde_json::to_value(act)),
+        Body::Position(fix) => ("muster.position", serde_json::to_value(fix)),
+        Body::Command(command) => ("muster.command", serde_json::to_value(command)),
+    };
+    let mut data = data.expect("an event is plain data");
+    as_sent(&mut data);
+    clean(json!({
+        "specversion": "1.0", "type": kind, "source": event.meta.source, "id": event.meta.id,
+        "time": event.meta.time.map(time), "traceparent": event.meta.traceparent,
+        "datacontenttype": "application/json", "data": data,
+    }))
+}
+
+/// Inside, a point is a pair and an instant an integer; who sends says `lon` and `lat` and RFC 3339.
+fn as_sent(value: &mut Value) {
+    let Value::Object(members) = value else { return };
+    let accuracy = members.remove("accuracy_m").unwrap_or(Value::Null);
+    for (name, member) in members.iter_mut() {
+        match (name.as_str(), &mut *member) {
+            ("position", Value::Array(pair)) if pair.len() == 2 => {
+                *member = json!({ "lon": pair[0], "lat": pair[1], "accuracy_m": accuracy });
+            }
+            ("done_at" | "fixed_at", Value::Number(ms)) => {
+                *member = Value::String(time(Timestamp(ms.as_i64().unwrap_or_default())));
+            }
+            ("place" | "report", inner) => as_sent(inner),
+            _ => {}
+        }
+    }
+}
+
 /// A line of the timeline: when, who, what in one word, what in words, and the parts.
 #[must_use]
 pub fn timeline(e: &Entry, rev: u64) -> Value {
@@ -225,4 +285,52 @@ pub fn clean(mut value: Value) -> Value {
 
 fn smol(id: &impl std::fmt::Display) -> SmolStr {
     SmolStr::from(id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Limits, decode_structured};
+
+    #[test]
+    fn an_event_handed_over_says_what_its_producer_said() {
+        let sent = [
+            r#"{"specversion":"1.0","type":"muster.report","source":"110/desk-3","id":"a1","time":"2026-11-23T08:00:00Z",
+                "data":{"code":"JQ-0301","text":"冒烟","status":"exercise","urgency":"immediate","severity":"severe",
+                "place":{"id":"lotus-plaza","township":"430408001","vintage":"mca-2026",
+                "position":{"lon":112.60,"lat":26.89,"accuracy_m":30}},"attributes":{"smoke_ppm":410},
+                "callback":"opaque","references":["110/desk-3:a0"]}}"#,
+            r#"{"specversion":"1.0","type":"muster.act","source":"t","id":"2","data":{"order":"4304-20261123-1-1",
+                "post":"P-017","act":"on_scene","done_at":"2026-11-23T08:00:00Z","reason":"road"}}"#,
+            r#"{"specversion":"1.0","type":"muster.act","source":"t","id":"3","data":{"post":"P-017","act":"on_view",
+                "report":{"text":"fire","place":{"position":{"lon":112.60,"lat":26.89}}}}}"#,
+            r#"{"specversion":"1.0","type":"muster.position","source":"t","id":"4","data":{"post":"P-017",
+                "position":{"lon":112.60,"lat":26.89},"fixed_at":"2026-11-23T08:00:00Z"}}"#,
+            r#"{"specversion":"1.0","type":"muster.command","source":"c","id":"5","data":{"command":"order",
+                "incident":"4304-20261123-1","by":"command/seat-2","post":"P-017","role":"first"}}"#,
+            r#"{"specversion":"1.0","type":"muster.command","source":"c","id":"6","data":{"command":"correct_place",
+                "incident":"4304-20261123-1","by":"s","place":{"position":{"lon":112.60,"lat":26.89}}}}"#,
+        ];
+        for text in sent {
+            let read = |text: &str| decode_structured(text.as_bytes(), Timestamp(7), &Limits::default()).unwrap().event;
+            let first = read(text);
+            assert_eq!(read(&event(&first).to_string()), first, "with the same digest, so that a repeat is known");
+        }
+    }
+
+    #[test]
+    fn a_rev_grows_within_its_shard_and_is_nobody_elses() {
+        assert_eq!(Shard::ONLY.rev(3, 7), 3 * 65_536 + 7);
+        let mut all = std::collections::BTreeSet::new();
+        for number in 0..14 {
+            let shard = Shard { number, of: 14 };
+            let places = [(1, 0), (1, 1), (1, 65_535), (2, 0), (70_000, 3)];
+            let revs = places.map(|(step, index)| shard.rev(step, index));
+            assert!(revs.is_sorted_by(|a, b| a < b), "{revs:?}");
+            for ((step, index), rev) in places.into_iter().zip(revs) {
+                assert_eq!(shard.unrev(rev), (step, index as u64));
+                assert!(all.insert(rev), "{rev} twice");
+            }
+        }
+    }
 }

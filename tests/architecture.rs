@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and those it may import.
-const MAY: [(&str, &[&str]); 17] = [
+const MAY: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("decode", &["model"]),
     ("playbook", &["model"]),
@@ -20,6 +20,22 @@ const MAY: [(&str, &[&str]); 17] = [
     ("board", &["model", "playbook", "engine", "journal", "wire"]),
     ("telemetry", &["model", "playbook", "engine", "journal", "runtime", "board"]),
     ("deliver", &["model", "playbook", "engine", "journal", "runtime", "wire", "board", "telemetry"]),
+    (
+        "kafka",
+        &[
+            "model",
+            "decode",
+            "playbook",
+            "classify",
+            "engine",
+            "journal",
+            "runtime",
+            "wire",
+            "board",
+            "telemetry",
+            "deliver",
+        ],
+    ),
     ("intake", &["model", "decode", "playbook", "classify", "engine", "journal"]),
     (
         "http",
@@ -50,6 +66,7 @@ const MAY: [(&str, &[&str]); 17] = [
             "board",
             "telemetry",
             "deliver",
+            "kafka",
             "intake",
             "http",
             "rehearsal",
@@ -70,6 +87,7 @@ const MAY: [(&str, &[&str]); 17] = [
             "board",
             "telemetry",
             "deliver",
+            "kafka",
             "intake",
             "http",
             "rehearsal",

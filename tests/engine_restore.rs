@@ -45,6 +45,7 @@ fn restored_at_any_second_the_story_is_the_same() {
         let mut engine = Engine::new(minimal());
         let mut effects = Vec::new();
         engine.step(start, report("a1", start, "商场冒烟 有明火"), &mut effects);
+        while !engine.advance(at(5), &mut effects) {}
         engine.step(at(5), report("a2", at(5), "有人晕倒"), &mut effects);
         assert!(effects.iter().any(|e| matches!(e, Effect::Order(_))), "somebody was sent");
         engine

@@ -59,7 +59,9 @@ impl Centre {
         let meta =
             Meta { source: source.into(), id: id.into(), time: None, traceparent: None, digest: Digest::of(&content) };
         let event = Event { meta, received: self.now, body };
-        self.engine.step(self.now, Input::Event(Box::new(event), None), &mut self.said)
+        let answer = self.engine.step(self.now, Input::Event(Box::new(event), None), &mut self.said);
+        self.wait(0);
+        answer
     }
 
     fn report(&mut self, text: &str, place: PlaceRef) -> IncidentId {
@@ -319,6 +321,7 @@ fn a_playbook_that_has_forgotten_a_category_stops_nothing() {
     let other =
         edited(|text| text.replace("nuisance/noise", "nuisance/loud").replace("\"rapid-response\"", "\"quick\""));
     centre.engine.step(centre.now, Input::Playbook(Arc::new(other)), &mut centre.said);
+    centre.wait(0);
     let answer = centre.command(&noise, CommandKind::Reclassify { category: None, severity: Some(Severity::II) });
     assert_eq!(code(&answer), "unknown-category");
     centre.command(&noise, CommandKind::CorrectPlace { place: at(112.63, 26.91) });

@@ -1,6 +1,7 @@
 //! Every scenario of `tests/scenarios` prints what is recorded in it. The files are read here; the core sees only text.
 #![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -31,9 +32,9 @@ fn playbook(folder: &str) -> Result<Vec<(String, String)>, String> {
 fn every_scenario_prints_what_is_recorded() {
     let mut files = files(&root().join("tests/scenarios"), "txt");
     assert!(files.len() >= 80, "only {} scenarios", files.len());
-    // For whoever works on one of them.
-    if let Ok(name) = std::env::var("MUSTER_SCENARIO") {
-        files.retain(|file| file.file_stem().is_some_and(|stem| stem == name.as_str()));
+    // For whoever works on one of them, or on a few: `MUSTER_SCENARIO=a,b`.
+    if let Ok(names) = std::env::var("MUSTER_SCENARIO") {
+        files.retain(|file| file.file_stem().is_some_and(|stem| names.split(',').any(|name| stem == name)));
     }
     let mut failed = Vec::new();
     let mut runner = scenario::Runner::new(&playbook);
@@ -52,4 +53,20 @@ fn every_scenario_prints_what_is_recorded() {
         }
     }
     assert!(failed.is_empty(), "{} of {} scenarios failed:\n{}", failed.len(), files.len(), failed.join("\n"));
+}
+
+#[test]
+fn every_scenario_stands_in_the_list_of_rules() {
+    let rules = fs::read_to_string(root().join("tests/scenarios/RULES.md")).unwrap();
+    // Names of scenarios have no dot and no slash; what else stands in such quotes is a file or a word.
+    let words = rules.split('`').skip(1).step_by(2).filter(|word| word.contains('_') && !word.contains(['.', '/']));
+    let named: BTreeSet<&str> = words.collect();
+    let files = files(&root().join("tests/scenarios"), "txt");
+    let stems: BTreeSet<&str> = files.iter().map(|file| file.file_stem().unwrap().to_str().unwrap()).collect();
+    let (unlisted, unknown): (Vec<_>, Vec<_>) =
+        (stems.difference(&named).collect(), named.difference(&stems).collect());
+    assert!(
+        unlisted.is_empty() && unknown.is_empty(),
+        "not in RULES.md: {unlisted:#?}; not in the folder: {unknown:#?}"
+    );
 }

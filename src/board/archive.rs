@@ -8,11 +8,12 @@ use rusqlite::{Connection, params};
 use crate::engine::Entry;
 use crate::journal::open_read_only;
 use crate::model::{IncidentId, Millis};
+use crate::wire::Shard;
 
 /// A line of the timeline with its place in the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {
-    /// See [`crate::wire::rev`].
+    /// See [`crate::wire::Shard::rev`].
     pub rev: u64,
     /// What happened.
     pub entry: Entry,
@@ -82,7 +83,7 @@ impl Archive {
             let body: String = row.get(2)?;
             let entry = serde_json::from_str(&body)
                 .map_err(|e| rusqlite::Error::FromSqlConversionFailure(2, rusqlite::types::Type::Text, Box::new(e)))?;
-            let rev = crate::wire::rev(step.unsigned_abs(), usize::try_from(index).unwrap_or(usize::MAX));
+            let rev = Shard::ONLY.rev(step.unsigned_abs(), usize::try_from(index).unwrap_or(usize::MAX));
             Ok(Line { rev, entry })
         })?;
         rows.collect()

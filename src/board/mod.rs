@@ -4,24 +4,29 @@
 //! while a reader clones pointers out; turning them into JSON happens outside. Documents are read before the lock is
 //! taken. A step that was folded already is skipped, so reading back and following may overlap.
 //!
+//! Each shard is folded by itself: its steps count on their own, and what its documents said is replaced as a whole when
+//! it is read back. Between shards nothing depends on which is farther.
+//!
 //! What is bounded here: notices and, where there is no archive, timeline entries (the oldest go first). Incidents,
 //! orders, reports and posts are as many as the engine holds; it lets closed ones go after `[limits] closed_kept`, and
 //! from then on only the archive knows them.
 //!
 //! Left out: full-text search.
 
+mod ages;
 mod archive;
 mod query;
 mod reconcile;
 mod state;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::{Deserialize, Serialize};
 
 pub use archive::{Archive, ArchiveError, Line};
-pub use query::{Chapter, IncidentQuery, MarkLine, NoticeQuery, OrderQuery, Page, Unit};
+pub use query::{Chapter, IncidentQuery, MarkLine, NoticePlace, NoticeQuery, OrderQuery, Page, Story, Unit};
 pub use reconcile::{UNACCOUNTED, Unaccounted};
 pub use state::NoticeLine;
 
@@ -29,6 +34,7 @@ use crate::engine::Document;
 use crate::engine::state::{Incident, Order};
 use crate::journal::Step;
 use crate::model::{AreaCode, AreaId, IncidentId, Millis, OrderId, PositionFix};
+use crate::wire::Shard;
 
 use state::{Change, State};
 
@@ -67,31 +73,42 @@ impl Board {
 
     // In
 
-    /// Everything anew: the newest documents as of step `number`.
-    pub fn restore(&self, number: u64, documents: &[Document]) {
-        let changes: Vec<Change> = documents.iter().map(Change::of).collect();
+    /// Everything of a shard anew: the newest documents as of its step `number`.
+    pub fn restore(&self, shard: Shard, number: u64, documents: &[Document]) {
+        let mut changes: Vec<Change> = documents.iter().map(Change::of).collect();
+        // Incidents of an area in their order, since an age follows from those before.
+        changes.sort_by(|a, b| a.incident().cmp(&b.incident()));
         let mut state = self.write();
-        let kept = std::mem::take(&mut *state);
-        state.carry_over(kept);
-        state.step = number;
+        state.forget(shard.number);
+        state.shards.entry(shard.number).or_default().step = number;
         for change in changes {
-            state.apply(change);
+            state.apply(shard.number, change);
         }
     }
 
     /// Folds one accepted step, unless it has been folded already.
-    pub fn fold(&self, step: &Step) {
+    pub fn fold(&self, shard: Shard, step: &Step) {
         let changes: Vec<Change> = step.documents.iter().map(Change::of).collect();
         let mut state = self.write();
-        if step.number > state.step {
-            state.step = step.number;
-            state.at = step.at;
+        let folded = state.shards.entry(shard.number).or_default();
+        if step.number > folded.step {
+            (folded.step, folded.at) = (step.number, step.at);
             for change in changes {
-                state.apply(change);
+                state.apply(shard.number, change);
             }
         }
+        self.tell(&mut state, shard, step);
+    }
+
+    /// Takes from a step only what stands in no document: notices, lines of the timeline. For steps that are read on the
+    /// way to the newest documents, which then come whole.
+    pub fn happened(&self, shard: Shard, step: &Step) {
+        self.tell(&mut self.write(), shard, step);
+    }
+
+    fn tell(&self, state: &mut State, shard: Shard, step: &Step) {
         let timeline_kept = if self.archive.is_some() { 0 } else { self.options.timeline_kept };
-        state.happened(step, self.options.notices_kept, timeline_kept);
+        state.happened(shard, step, self.options.notices_kept, timeline_kept);
     }
 
     /// Where a post said it is. Positions change no document, so they come here from the door, once accepted.
@@ -119,10 +136,10 @@ impl Board {
         self.read().incidents.get(id).map(|i| (i.place.area.clone(), i.place.county.clone()))
     }
 
-    /// The number of the last step folded in.
+    /// The number of the last step folded in, by shard.
     #[must_use]
-    pub fn step(&self) -> u64 {
-        self.read().step
+    pub fn steps(&self) -> BTreeMap<u32, u64> {
+        self.read().shards.iter().map(|(shard, folded)| (*shard, folded.step)).collect()
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, State> {

@@ -1,16 +1,20 @@
 //! Questions to the board. Lists are newest first, bounded, and go on from a cursor: the id of the last one told.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
 use super::archive::{ArchiveError, Line};
 use super::{Board, NoticeLine};
+use crate::engine::What;
 use crate::engine::state::{CallList, Incident, MarkRun, Order, PostRecord, ReportRecord};
 use crate::model::{Desk, IncidentId, Lane, OrderId, Position, PostId, PostSpec, Severity, Timestamp};
 use crate::playbook::{Mark, Playbook};
+use crate::wire::Shard;
 
 /// A part of a list.
 #[derive(Debug)]
@@ -64,10 +68,38 @@ pub struct NoticeQuery {
     pub incident: Option<IncidentId>,
     /// Only those that a person must take and nobody has.
     pub waiting: bool,
-    /// Go on after this `rev`.
-    pub cursor: Option<u64>,
+    /// Go on after this one.
+    pub cursor: Option<NoticePlace>,
     /// At most so many.
     pub limit: usize,
+}
+
+/// A notice's place in the list: when it was raised, and its `rev`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoticePlace(Timestamp, u64);
+
+impl fmt::Display for NoticePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0.0, self.1)
+    }
+}
+
+impl FromStr for NoticePlace {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read =
+            text.split_once('-').and_then(|(at, rev)| Some(Self(Timestamp(at.parse().ok()?), rev.parse().ok()?)));
+        read.ok_or("is no place in the list of notices")
+    }
+}
+
+/// What happened with an incident, as far as it is held here.
+#[derive(Debug)]
+pub struct Story {
+    /// Its lines, oldest first.
+    pub lines: Page<Line, u64>,
+    /// Earlier lines are no longer held here.
+    pub cut: bool,
 }
 
 /// An incident with all that belongs to it.
@@ -114,7 +146,8 @@ impl Board {
     #[must_use]
     pub fn incidents(&self, q: &IncidentQuery) -> Page<Arc<Incident>, IncidentId> {
         let state = self.read();
-        let end = q.cursor.clone().map_or(Bound::Unbounded, Bound::Excluded);
+        let place = q.cursor.as_ref().and_then(|id| state.ages.place(id));
+        let end = place.map_or(Bound::Unbounded, Bound::Excluded);
         let wants = |i: &Incident| {
             let area = |a: &SmolStr| {
                 let (area, county) = (i.place.area.as_ref(), i.place.county.as_ref());
@@ -129,11 +162,11 @@ impl Board {
         // Open incidents are few and closed ones many: whoever asks for open ones walks the short list.
         let only_open = !q.states.is_empty() && q.states.iter().all(|s| s == "open");
         let found: Vec<Arc<Incident>> = if only_open {
-            let ids = state.open.range((Bound::Unbounded, end)).rev();
+            let ids = state.open.range((Bound::Unbounded, end)).rev().map(|(_, id)| id);
             ids.filter_map(|id| state.incidents.get(id)).filter(|i| wants(i)).take(q.limit + 1).cloned().collect()
         } else {
-            let all = state.incidents.range((Bound::Unbounded, end)).rev();
-            all.map(|(_, i)| i).filter(|i| wants(i)).take(q.limit + 1).cloned().collect()
+            let ids = state.ages.below(end);
+            ids.filter_map(|id| state.incidents.get(id)).filter(|i| wants(i)).take(q.limit + 1).cloned().collect()
         };
         page(found, q.limit, |i| i.id.clone())
     }
@@ -158,24 +191,27 @@ impl Board {
     #[must_use]
     pub fn orders(&self, q: &OrderQuery) -> Page<Arc<Order>, OrderId> {
         let state = self.read();
-        let order = |incident: &IncidentId, n| OrderId { incident: incident.clone(), n };
-        let start = q.incident.as_ref().map_or(Bound::Unbounded, |i| Bound::Included(order(i, 0)));
-        let end = match (&q.cursor, &q.incident) {
-            (Some(cursor), _) => Bound::Excluded(cursor.clone()),
-            (None, Some(incident)) => Bound::Included(order(incident, u32::MAX)),
-            (None, None) => Bound::Unbounded,
-        };
-        let backwards = matches!((&start, &end), (Bound::Included(s), Bound::Excluded(e)) if s >= e);
-        if backwards {
-            return Page { items: Vec::new(), next: None };
-        }
+        let cursor = q.cursor.as_ref();
         let wants = |o: &Order| {
             let name = o.state.to_string();
             (q.states.is_empty() || q.states.iter().any(|s| *s == name || s == "live" && o.is_live()))
                 && q.post.as_ref().is_none_or(|post| o.post == *post)
         };
-        let all = state.orders.range((start, end)).rev();
-        let found = all.map(|(_, o)| o).filter(|o| wants(o)).take(q.limit + 1).cloned().collect();
+        let of = |id: &IncidentId| {
+            let order = |n| OrderId { incident: id.clone(), n };
+            let end = cursor
+                .filter(|c| c.incident == *id)
+                .map_or(Bound::Included(order(u32::MAX)), |c| Bound::Excluded(c.clone()));
+            state.orders.range((Bound::Included(order(0)), end)).rev().map(|(_, o)| o)
+        };
+        // Within their incident, the cursor's own included.
+        let place = cursor.and_then(|c| state.ages.place(&c.incident));
+        let end = place.map_or(Bound::Unbounded, Bound::Included);
+        let of_all = || state.ages.below(end).flat_map(of);
+        let found: Vec<Arc<Order>> = match &q.incident {
+            Some(incident) => of(incident).filter(|o| wants(o)).take(q.limit + 1).cloned().collect(),
+            None => of_all().filter(|o| wants(o)).take(q.limit + 1).cloned().collect(),
+        };
         page(found, q.limit, |o| o.id.clone())
     }
 
@@ -184,7 +220,7 @@ impl Board {
     pub fn marks(&self, incident: Option<&IncidentId>, limit: usize) -> Vec<MarkLine> {
         let state = self.read();
         let mut found = Vec::new();
-        for id in state.open.iter().filter(|id| incident.is_none_or(|only| *id == only)) {
+        for (_, id) in state.open.iter().filter(|(_, id)| incident.is_none_or(|only| id == only)) {
             let Some(incident) = state.incidents.get(id) else { continue };
             let mut add = |run: &MarkRun, order: Option<&Arc<Order>>| {
                 if let Some(mark) = incident.plan.marks.get(usize::from(run.mark)).filter(|_| run.state.waits()) {
@@ -208,7 +244,7 @@ impl Board {
     pub fn units(&self, playbook: &Playbook) -> Vec<Unit> {
         let state = self.read();
         let mut specs: BTreeMap<&PostId, &PostSpec> = playbook.posts.iter().collect();
-        for (id, record) in &state.posts {
+        for (id, (_, record)) in &state.posts {
             match &record.spec {
                 _ if record.gone => drop(specs.remove(id)),
                 Some(spec) => drop(specs.insert(id, spec)),
@@ -219,7 +255,7 @@ impl Board {
             let orders = state.bound.get(id).into_iter().flatten();
             Unit {
                 spec: spec.clone(),
-                record: state.posts.get(id).cloned(),
+                record: state.posts.get(id).map(|(_, record)| record.clone()),
                 fix: state.fixes.get(id).copied(),
                 orders: orders.filter_map(|o| state.orders.get(o)).cloned().collect(),
             }
@@ -229,34 +265,36 @@ impl Board {
 
     /// Notices, newest first.
     #[must_use]
-    pub fn notices(&self, q: &NoticeQuery) -> Page<Arc<NoticeLine>, u64> {
+    pub fn notices(&self, q: &NoticeQuery) -> Page<Arc<NoticeLine>, NoticePlace> {
         let state = self.read();
         let wants = |n: &NoticeLine| {
             q.desk.is_none_or(|desk| n.notice.desk == desk)
                 && (q.incident.is_none() || n.notice.incident == q.incident)
                 && (!q.waiting || n.notice.take_by.is_some() && n.taken.is_none())
         };
-        let end = q.cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let end = q.cursor.map_or(Bound::Unbounded, |NoticePlace(raised, rev)| Bound::Excluded((raised, rev)));
         let all = state.notices.range((Bound::Unbounded, end)).rev();
         let found = all.map(|(_, n)| n).filter(|n| wants(n)).take(q.limit + 1).cloned().collect();
-        page(found, q.limit, |n| n.rev)
+        page(found, q.limit, |n| NoticePlace(n.raised, n.rev))
     }
 
     /// What happened with an incident after `rev`, oldest first. Blocks where the archive is asked.
     ///
     /// # Errors
     /// When the archive cannot be read.
-    pub fn timeline(&self, id: &IncidentId, after: Option<u64>, limit: usize) -> Result<Page<Line, u64>, ArchiveError> {
-        let lines = if let Some(archive) = &self.archive {
-            archive.incident(id, after.map(crate::wire::unrev), limit + 1)?
-        } else {
-            let state = self.read();
-            let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-            let all = state.timeline.range((start, Bound::Unbounded));
-            let of_incident = all.map(|(_, line)| line).filter(|line| line.entry.incident.as_ref() == Some(id));
-            of_incident.take(limit + 1).map(|line| (**line).clone()).collect()
-        };
-        Ok(page(lines, limit, |line| line.rev))
+    pub fn timeline(&self, id: &IncidentId, after: Option<u64>, limit: usize) -> Result<Story, ArchiveError> {
+        if let Some(archive) = &self.archive {
+            let lines = archive.incident(id, after.map(|rev| Shard::ONLY.unrev(rev)), limit + 1)?;
+            return Ok(Story { lines: page(lines, limit, |line| line.rev), cut: false });
+        }
+        let state = self.read();
+        let key = |rev| (id.clone(), rev);
+        let start = after.map_or(Bound::Included(key(0)), |rev| Bound::Excluded(key(rev)));
+        let found = state.timeline.range((start, Bound::Included(key(u64::MAX))));
+        let lines: Vec<Line> = found.map(|(_, line)| (**line).clone()).take(limit + 1).collect();
+        let first = state.timeline.range(key(0)..=key(u64::MAX)).next();
+        let opens = first.is_some_and(|(_, line)| matches!(line.entry.what, What::Opened { .. }));
+        Ok(Story { lines: page(lines, limit, |line| line.rev), cut: !opens })
     }
 
     /// How many incidents are open, by lane, severity and whether they are drills.
@@ -264,7 +302,7 @@ impl Board {
     pub fn open_counts(&self) -> BTreeMap<(Lane, Severity, bool), usize> {
         let state = self.read();
         let mut counts = BTreeMap::new();
-        for incident in state.open.iter().filter_map(|id| state.incidents.get(id)) {
+        for incident in state.open.iter().filter_map(|(_, id)| state.incidents.get(id)) {
             let class = &incident.classification;
             *counts.entry((class.lane, class.severity, incident.drill())).or_default() += 1;
         }

@@ -22,7 +22,7 @@ impl Board {
     pub fn unaccounted(&self, now: Timestamp) -> Unaccounted {
         let state = self.read();
         let grace = self.options.unaccounted_after;
-        let open = || state.open.iter().filter_map(|id| state.incidents.get(id));
+        let open = || state.open.iter().filter_map(|(_, id)| state.incidents.get(id));
         let incidents = open().filter(|i| i.clock_from + grace < now && has_neither_order_nor_reason(i));
         let live = state.bound.values().flatten().filter_map(|id| state.orders.get(id));
         let orders = live.filter(|o| o.expires + grace < now && is_forgotten(o));

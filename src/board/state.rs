@@ -1,6 +1,6 @@
 //! What the board holds, and how a document or an effect changes it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -8,37 +8,57 @@ use smol_str::SmolStr;
 use tracing::error;
 
 use super::Line;
+use super::ages::{Ages, Place};
 use crate::engine::state::{CallList, Incident, OpenNotice, Order, PostRecord, ReportRecord};
 use crate::engine::{Actor, Document, Effect, Entry, Notice, What};
-use crate::journal::Step;
-use crate::model::{IncidentId, OrderId, Position, PositionFix, PostId, Timestamp};
-use crate::wire;
+use crate::journal::{Step, own_key};
+use crate::model::{CommandArea, IncidentId, OrderId, Position, PositionFix, PostId, Timestamp};
+use crate::wire::Shard;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
-    pub step: u64,
-    pub at: Timestamp,
+    /// How far each shard was folded in, by its number.
+    pub shards: BTreeMap<u32, Folded>,
+    /// The shard of each command area, as its documents said.
+    areas: BTreeMap<CommandArea, u32>,
     pub incidents: BTreeMap<IncidentId, Arc<Incident>>,
-    /// Those that still have a clock.
-    pub open: BTreeSet<IncidentId>,
+    pub ages: Ages,
+    /// Those that still have a clock, by age.
+    pub open: BTreeSet<Place>,
     pub orders: BTreeMap<OrderId, Arc<Order>>,
     /// Live orders of each post.
     pub bound: BTreeMap<PostId, BTreeSet<OrderId>>,
     pub reports: BTreeMap<(IncidentId, u32), Arc<ReportRecord>>,
     pub calls: BTreeMap<(IncidentId, u32, u32), Arc<CallList>>,
-    pub posts: BTreeMap<PostId, Arc<PostRecord>>,
+    /// With the shard they are of.
+    pub posts: BTreeMap<PostId, (u32, Arc<PostRecord>)>,
     pub fixes: BTreeMap<PostId, (Position, Timestamp)>,
-    /// By the `rev` that raised them.
-    pub notices: BTreeMap<u64, Arc<NoticeLine>>,
-    notice_revs: BTreeMap<SmolStr, u64>,
-    pub timeline: BTreeMap<u64, Arc<Line>>,
+    /// By the instant and the `rev` that raised them.
+    pub notices: BTreeMap<(Timestamp, u64), Arc<NoticeLine>>,
+    notice_places: BTreeMap<SmolStr, (Timestamp, u64)>,
+    pub timeline: BTreeMap<(IncidentId, u64), Arc<Line>>,
+    /// Its lines as they came, the oldest first.
+    arrivals: VecDeque<(IncidentId, u64)>,
+}
+
+/// How far a shard was folded in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Folded {
+    /// The last step whose documents are here.
+    pub step: u64,
+    /// Its instant.
+    pub at: Timestamp,
+    /// The last step whose effects are.
+    pub happened: u64,
 }
 
 /// A notice with what became of it.
 #[derive(Clone, Debug)]
 pub struct NoticeLine {
-    /// Where it stands in the journal.
+    /// Where it stands in its journal.
     pub rev: u64,
+    /// When it was raised, or 0 where only its document told of it.
+    pub raised: Timestamp,
     /// As it was raised; `desk` is where it is now.
     pub notice: Notice,
     /// Who took it, and when.
@@ -79,7 +99,8 @@ fn read(document: &Document) -> Result<Change, String> {
         let (rest, n) = text.rsplit_once('/').ok_or("its key has no number")?;
         Ok((rest.to_owned(), number(n)?))
     };
-    let (kind, rest) = document.key.split_once('/').unwrap_or((&document.key, ""));
+    let key = own_key(&document.key).map_or(document.key.as_str(), |(_, own)| own);
+    let (kind, rest) = key.split_once('/').unwrap_or((key, ""));
     Ok(match kind {
         "incident" => Change::Incident(rest.parse()?, body(document)?),
         "order" => Change::Order(rest.parse()?, body(document)?),
@@ -98,25 +119,37 @@ fn read(document: &Document) -> Result<Change, String> {
     })
 }
 
+impl Change {
+    /// The incident it is, for those that have an age.
+    pub fn incident(&self) -> Option<&IncidentId> {
+        if let Self::Incident(id, _) = self { Some(id) } else { None }
+    }
+}
+
 impl State {
-    /// What stands in no document survives a reading back.
-    pub fn carry_over(&mut self, before: Self) {
-        self.fixes = before.fixes;
-        self.notices = before.notices;
-        self.notice_revs = before.notice_revs;
-        self.timeline = before.timeline;
+    /// Drops what the documents of a shard said; what stands in no document survives.
+    pub fn forget(&mut self, shard: u32) {
+        let areas = std::mem::take(&mut self.areas);
+        let stays = |id: &IncidentId| areas.get(&id.area) != Some(&shard);
+        let gone: Vec<IncidentId> = self.incidents.keys().filter(|id| !stays(id)).cloned().collect();
+        for place in gone.iter().filter_map(|id| self.ages.remove(id)) {
+            self.open.remove(&place);
+        }
+        self.incidents.retain(|id, _| stays(id));
+        self.orders.retain(|id, _| stays(&id.incident));
+        self.reports.retain(|(id, _), _| stays(id));
+        self.calls.retain(|(id, ..), _| stays(id));
+        self.posts.retain(|_, (of, _)| *of != shard);
+        for orders in self.bound.values_mut() {
+            orders.retain(|order| stays(&order.incident));
+        }
+        self.bound.retain(|_, orders| !orders.is_empty());
+        self.areas = areas;
     }
 
-    pub fn apply(&mut self, change: Change) {
+    pub fn apply(&mut self, shard: u32, change: Change) {
         match change {
-            Change::Incident(id, body) => {
-                if body.as_ref().is_some_and(|i| i.state.is_open()) {
-                    self.open.insert(id.clone());
-                } else {
-                    self.open.remove(&id);
-                }
-                put(&mut self.incidents, id, body);
-            }
+            Change::Incident(id, body) => self.incident(shard, id, body),
             Change::Order(id, body) => {
                 if let Some(old) = self.orders.get(&id)
                     && let Some(bound) = self.bound.get_mut(&old.post)
@@ -133,19 +166,42 @@ impl State {
             }
             Change::Report(key, body) => put(&mut self.reports, key, body),
             Change::Call(key, body) => put(&mut self.calls, key, body),
-            Change::Post(id, body) => put(&mut self.posts, id, body),
-            Change::Notice(open) => self.open_notice(open),
+            Change::Post(id, Some(body)) => drop(self.posts.insert(id, (shard, body))),
+            Change::Post(id, None) => drop(self.posts.remove(&id)),
+            Change::Notice(open) => self.open_notice(shard, open),
             Change::Nothing => {}
         }
     }
 
-    /// An open notice that a restart brought back: its own effect may be long gone. A document has no `rev`; 0 and up
-    /// is free, since steps count from 1.
-    fn open_notice(&mut self, open: OpenNotice) {
-        if self.notice_revs.contains_key(&open.id) {
+    fn incident(&mut self, shard: u32, id: IncidentId, body: Option<Arc<Incident>>) {
+        if self.areas.get(&id.area) != Some(&shard) {
+            self.areas.insert(id.area.clone(), shard);
+        }
+        match &body {
+            Some(incident) => {
+                let place = self.ages.put(&id, incident.received);
+                if incident.state.is_open() {
+                    self.open.insert(place);
+                } else {
+                    self.open.remove(&place);
+                }
+            }
+            None => {
+                let place = self.ages.remove(&id);
+                place.inspect(|place| _ = self.open.remove(place));
+            }
+        }
+        put(&mut self.incidents, id, body);
+    }
+
+    /// An open notice that a restart brought back: its own effect may be long gone. A document has no `rev`; the lowest
+    /// are free, since steps count from 1.
+    fn open_notice(&mut self, shard: u32, open: OpenNotice) {
+        if self.notice_places.contains_key(&open.id) {
             return;
         }
-        let free = (0..=self.notices.len() as u64).find(|rev| !self.notices.contains_key(rev));
+        let raised = Timestamp(0);
+        let free = (0..=self.notices.len() as u64).find(|rev| !self.notices.contains_key(&(raised, *rev)));
         let rev = free.unwrap_or_default();
         let notice = Notice {
             id: open.id,
@@ -155,12 +211,12 @@ impl State {
             text: open.text,
             severity: open.severity,
             take_by: Some(open.take_by),
-            at: self.at,
+            at: self.shards.get(&shard).map_or(raised, |folded| folded.at),
             drill: open.drill,
         };
-        self.notice_revs.insert(notice.id.clone(), rev);
+        self.notice_places.insert(notice.id.clone(), (raised, rev));
         let passed = u32::from(open.passed);
-        self.notices.insert(rev, Arc::new(NoticeLine { rev, notice, taken: None, passed }));
+        self.notices.insert((raised, rev), Arc::new(NoticeLine { rev, raised, notice, taken: None, passed }));
     }
 
     pub fn position(&mut self, fix: &PositionFix) {
@@ -171,43 +227,57 @@ impl State {
     }
 
     /// What a step's effects tell a reader beside its documents.
-    pub fn happened(&mut self, step: &Step, notices_kept: usize, timeline_kept: usize) {
+    pub fn happened(&mut self, shard: Shard, step: &Step, notices_kept: usize, timeline_kept: usize) {
+        let folded = self.shards.entry(shard.number).or_default();
+        if step.number <= folded.happened {
+            return;
+        }
+        folded.happened = step.number;
         for (index, effect) in step.effects.iter().enumerate() {
-            let rev = wire::rev(step.number, index);
+            let rev = shard.rev(step.number, index);
             match effect {
-                Effect::Notice(notice) => self.notice(rev, notice, notices_kept),
+                Effect::Notice(notice) => self.notice((step.at, rev), notice, notices_kept),
                 Effect::Timeline(entry) => {
                     self.entry(entry);
-                    if timeline_kept > 0 {
-                        self.timeline.insert(rev, Arc::new(Line { rev, entry: (**entry).clone() }));
-                        while self.timeline.len() > timeline_kept {
-                            self.timeline.pop_first();
-                        }
-                    }
+                    self.line(rev, entry, timeline_kept);
                 }
                 Effect::Order(_) | Effect::Call(_) | Effect::Agency(_) | Effect::Forward(..) => {}
             }
         }
     }
 
-    fn notice(&mut self, rev: u64, notice: &Notice, kept: usize) {
-        if let Some(old) = self.notice_revs.insert(notice.id.clone(), rev) {
+    fn notice(&mut self, place: (Timestamp, u64), notice: &Notice, kept: usize) {
+        if let Some(old) = self.notice_places.insert(notice.id.clone(), place) {
             self.notices.remove(&old);
         }
-        self.notices.insert(rev, Arc::new(NoticeLine { rev, notice: notice.clone(), taken: None, passed: 0 }));
+        let (raised, rev) = place;
+        self.notices
+            .insert(place, Arc::new(NoticeLine { rev, raised, notice: notice.clone(), taken: None, passed: 0 }));
         while self.notices.len() > kept.max(1) {
-            let needs_nobody = |n: &&Arc<NoticeLine>| n.taken.is_some() || n.notice.take_by.is_none();
-            let oldest = self.notices.values().find(needs_nobody).or_else(|| self.notices.values().next());
-            let Some(rev) = oldest.map(|n| n.rev) else { break };
-            if let Some(gone) = self.notices.remove(&rev) {
-                self.notice_revs.remove(&gone.notice.id);
+            let needs_nobody = |n: &(_, &Arc<NoticeLine>)| n.1.taken.is_some() || n.1.notice.take_by.is_none();
+            let oldest = self.notices.iter().find(needs_nobody).or_else(|| self.notices.iter().next());
+            let Some(place) = oldest.map(|(place, _)| *place) else { break };
+            if let Some(gone) = self.notices.remove(&place) {
+                self.notice_places.remove(&gone.notice.id);
             }
+        }
+    }
+
+    /// Keeps a line of an incident, where no archive does.
+    fn line(&mut self, rev: u64, entry: &Entry, kept: usize) {
+        let Some(incident) = entry.incident.as_ref().filter(|_| kept > 0) else { return };
+        let key = (incident.clone(), rev);
+        self.arrivals.push_back(key.clone());
+        self.timeline.insert(key, Arc::new(Line { rev, entry: entry.clone() }));
+        while self.arrivals.len() > kept {
+            let oldest = self.arrivals.pop_front();
+            oldest.inspect(|key| _ = self.timeline.remove(key));
         }
     }
 
     fn entry(&mut self, entry: &Entry) {
         let (What::NoticeTaken { notice } | What::NoticePassed { notice, .. }) = &entry.what else { return };
-        let line = self.notice_revs.get(notice).and_then(|rev| self.notices.get_mut(rev));
+        let line = self.notice_places.get(notice).and_then(|place| self.notices.get_mut(place));
         let Some(line) = line.map(Arc::make_mut) else { return };
         match &entry.what {
             What::NoticePassed { to, .. } => {

@@ -97,6 +97,7 @@ impl Outcome {
         let mut engine = Engine::new(playbook.clone());
         let mut effects = Vec::new();
         engine.step(event.received, Input::Event(Box::new(event.clone()), None), &mut effects);
+        while !engine.advance(event.received, &mut effects) {}
         let first = engine.incidents().next().cloned();
         let lapsed = first.as_ref().and_then(verification_ends);
         if let Some(to) = lapsed {

@@ -8,10 +8,18 @@
 pub mod check;
 pub mod demo;
 pub mod explain;
+#[cfg(feature = "kafka")]
+pub mod gateway;
+#[cfg(feature = "kafka")]
+pub mod journal;
+#[cfg(feature = "kafka")]
+pub mod node;
 pub mod replay;
 pub mod run;
 pub mod server;
 pub mod test;
+#[cfg(feature = "kafka")]
+pub mod topics;
 
 use std::process::ExitCode;
 
@@ -41,6 +49,12 @@ pub enum Command {
     Replay(replay::Args),
     /// Run scenarios and compare what happens with what is recorded in them.
     Test(test::Args),
+    /// Show or repair the journal in Kafka.
+    #[cfg(feature = "kafka")]
+    Journal(journal::Args),
+    /// Make, check or show the topics in Kafka.
+    #[cfg(feature = "kafka")]
+    Topics(topics::Args),
 }
 
 impl Command {
@@ -52,6 +66,10 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),
             Self::Test(args) => test::run(args),
+            #[cfg(feature = "kafka")]
+            Self::Journal(args) => journal::run(args),
+            #[cfg(feature = "kafka")]
+            Self::Topics(args) => topics::run(args),
         }
     }
 }

@@ -47,7 +47,10 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         warn!(variables = ?loaded.ignored, "config.ignored: these resemble no key of ours");
     }
     let runtime = tokio::runtime::Runtime::new().context("the async runtime")?;
-    let ended = runtime.block_on(serve(config));
+    let ended = match config.kafka.enabled() {
+        true => runtime.block_on(serve_on_kafka(config)),
+        false => runtime.block_on(serve(config)),
+    };
     // A request or a webhook that hangs does not hold up the end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     ended
@@ -74,6 +77,44 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     stopped?;
     info!("muster.stopped");
     Ok(super::good())
+}
+
+/// The same on Kafka: the shards are those that the group says.
+#[cfg(feature = "kafka")]
+async fn serve_on_kafka(config: Config) -> anyhow::Result<ExitCode> {
+    use std::sync::Arc;
+
+    use super::gateway::Gateway;
+    use super::node::OnKafka;
+    use crate::http;
+    use crate::telemetry::Metrics;
+
+    let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
+    // The address first: it is the most likely thing to be wrong, and costs nothing to give back.
+    let listener = http::bind(config.http.listen).await?;
+    let (metrics, for_node) = (Arc::new(Metrics::new()), config.clone());
+    let counts = Arc::clone(&metrics);
+    let node = tokio::task::spawn_blocking(move || OnKafka::start(&for_node, &counts)).await??;
+    let gateway = Gateway::open(listener, config, &node, metrics)?;
+    println!("muster: a node on Kafka listens on http://{}", gateway.address());
+    asked(&mut signals).await;
+    info!("muster.stopping");
+    let stop = async {
+        gateway.close().await;
+        tokio::task::spawn_blocking(move || node.stop()).await
+    };
+    let stopped = tokio::select! {
+        stopped = stop => stopped,
+        () = asked(&mut signals) => bail!("asked to stop twice; what was under way was cut off"),
+    };
+    stopped?;
+    info!("muster.stopped");
+    Ok(super::good())
+}
+
+#[cfg(not(feature = "kafka"))]
+async fn serve_on_kafka(_: Config) -> anyhow::Result<ExitCode> {
+    bail!("[kafka] brokers are named, but this program was built without the feature kafka")
 }
 
 /// Waits for a signal.

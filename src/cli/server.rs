@@ -68,7 +68,8 @@ impl Server {
         let pump = tokio::spawn(pump.run(steps));
         let (stop, stopping) = watch::channel(false);
         let drain = Duration::from_millis(config.http.drain.0);
-        let app = App::new(handle.clone(), board.clone(), hub, metrics.clone(), config.http, stopping.clone());
+        let app =
+            App::new(Arc::new(handle.clone()), board.clone(), hub, metrics.clone(), config.http, stopping.clone());
         let watch = tokio::spawn(watch_over(handle, board.clone(), metrics, app.clone()));
         let door = tokio::spawn(http::serve(listener, app, stopping));
         Ok(Self { address, drain, board, running, pump, watch, door, stop })

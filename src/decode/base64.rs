@@ -1,7 +1,7 @@
 //! Base64 (RFC 4648 §4), as `data_base64` carries it: the standard alphabet, padded, nothing between.
 
 /// The bytes, or `None` when the text is no base64.
-pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let body = text.trim_end_matches('=');
     let padding = text.len() - body.len();
     if !text.len().is_multiple_of(4) || padding > 2 || body.len() % 4 == 1 {

@@ -15,7 +15,7 @@
 //!
 //! Left out: CAP and EIDO (adapters of their own), `CloudEvents` 0.3, data that is not JSON.
 
-mod base64;
+pub(crate) mod base64;
 mod binary;
 mod digest;
 mod envelope;
@@ -145,8 +145,16 @@ pub fn decode_batch(
     received: Timestamp,
     limits: &Limits,
 ) -> Result<Vec<Result<Decoded, Rejection>>, Rejection> {
-    let elements = batch_elements(bytes, limits).map_err(|refused| grammar_first(bytes, refused))?;
+    let elements = elements(bytes, limits)?;
     Ok(elements.into_iter().map(|element| decode_structured(element, received, limits)).collect())
+}
+
+/// Takes a batch apart: the bytes of each element, for [`decode_structured`].
+///
+/// # Errors
+/// As [`decode_batch`].
+pub fn elements<'b>(bytes: &'b [u8], limits: &Limits) -> Result<Vec<&'b [u8]>, Rejection> {
+    batch_elements(bytes, limits).map_err(|refused| grammar_first(bytes, refused))
 }
 
 /// Decodes one event in binary mode from all `headers` of the request (those that are not `ce-…` are passed over, except
@@ -183,6 +191,24 @@ pub fn decode_binary<'h>(
 /// A [`Rejection`] that says which member is at fault and what to send instead.
 pub fn decode_bare(bytes: &[u8], sender: Sender, received: Timestamp, limits: &Limits) -> Result<Decoded, Rejection> {
     bare(bytes, sender, received, limits).map_err(|refused| grammar_first(bytes, refused))
+}
+
+/// Whether data is an event with an envelope of its own, so that [`decode_bare`] reads it as one.
+#[must_use]
+pub fn is_enveloped(bytes: &[u8], limits: &Limits) -> bool {
+    Reader::new(bytes, limits.depth_max).and_then(|reader| has_version(&reader)).unwrap_or(false)
+}
+
+/// The name and the text of the attribute that a header of HTTP carries; `None` for all other headers.
+#[must_use]
+pub fn attribute<'h>(header: &str, value: &'h [u8]) -> Option<(String, Cow<'h, str>)> {
+    Some((binary::attribute_name(header)?, binary::attribute_value(value).ok()?))
+}
+
+/// A W3C `traceparent`, if it has the shape of one.
+#[must_use]
+pub fn traceparent(value: &[u8]) -> Option<SmolStr> {
+    std::str::from_utf8(value).ok().filter(|text| envelope::is_traceparent(text)).map(SmolStr::new)
 }
 
 fn structured(bytes: &[u8], received: Timestamp, limits: &Limits) -> Result<Decoded, Rejection> {
@@ -358,7 +384,7 @@ fn header_attributes<'h>(
     for (header, value) in headers {
         let Some(name) = binary::attribute_name(header) else {
             if header.eq_ignore_ascii_case("traceparent") {
-                trace = std::str::from_utf8(value).ok().filter(|t| envelope::is_traceparent(t));
+                trace = traceparent(value);
             }
             continue;
         };
@@ -375,7 +401,7 @@ fn header_attributes<'h>(
     }
     let dropped = envelope.dropped;
     let mut attributes = envelope.complete()?;
-    attributes.traceparent = attributes.traceparent.or_else(|| trace.map(SmolStr::new));
+    attributes.traceparent = attributes.traceparent.or(trace);
     Ok((attributes, dropped))
 }
 
@@ -386,12 +412,7 @@ fn bare(bytes: &[u8], sender: Sender, received: Timestamp, limits: &Limits) -> R
     if next != Next::Object {
         return Err(wrong_type("an object", next).within("data"));
     }
-    let mut is_event = false;
-    reader.clone().object(|_, name| {
-        is_event |= name == "specversion";
-        Ok(false)
-    })?;
-    if is_event {
+    if has_version(&reader)? {
         return structured(bytes, received, limits);
     }
     let content = read_body(sender.kind, &mut reader, limits).map_err(|e| e.within("data"))?;
@@ -400,6 +421,15 @@ fn bare(bytes: &[u8], sender: Sender, received: Timestamp, limits: &Limits) -> R
     let id = envelope::id(id.as_str(), limits).map_err(|e| e.of("id"))?.as_str().into();
     let attributes = Attributes { kind, source, id, time: None, traceparent: None };
     event(attributes, content, reader.dropped, received, limits)
+}
+
+fn has_version(reader: &Reader) -> Result<bool, Rejection> {
+    let mut found = false;
+    reader.clone().object(|_, name| {
+        found |= name == "specversion";
+        Ok(false)
+    })?;
+    Ok(found)
 }
 
 fn element_fits(bytes: &[u8], limits: &Limits) -> Result<(), Rejection> {

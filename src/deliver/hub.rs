@@ -1,11 +1,16 @@
 //! The hub: everybody who listens to the stream gets every message of accepted steps, in order, from a bounded buffer.
 //!
-//! One ring holds the newest messages for all: who comes back with the `rev` last seen gets what followed, without a
-//! gap between the ring and the live part, since both are taken under one lock. Who asks for more than the ring holds,
-//! or reads so slowly that the live buffer ran over, is told to read anew, and (if slow) let go: one slow reader
+//! One ring holds the newest messages for all: who comes back with the `rev` last seen gets what followed *in the ring*,
+//! without a gap between the ring and the live part, since both are taken under one lock. Who asks for more than the ring
+//! holds, or reads so slowly that the live buffer ran over, is told to read anew, and (if slow) let go: one slow reader
 //! costs nobody else anything.
+//!
+//! Where messages of many shards come together, every process has its own order of them, so a place in one ring says
+//! nothing about another: a [`Bookmark`] then names the process it is of, and who brings another's reads anew.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use smol_str::SmolStr;
@@ -45,14 +50,44 @@ impl Filter {
     }
 }
 
+/// Where a listener was: the last message it heard, and whose ring it heard it from, where that matters. Written `rev` or
+/// `rev@name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bookmark {
+    /// Of the last message.
+    pub rev: u64,
+    /// The name of the process.
+    pub of: Option<SmolStr>,
+}
+
+impl fmt::Display for Bookmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.of {
+            Some(name) => write!(f, "{}@{name}", self.rev),
+            None => write!(f, "{}", self.rev),
+        }
+    }
+}
+
+impl FromStr for Bookmark {
+    type Err = std::num::ParseIntError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (rev, of) = match text.split_once('@') {
+            Some((rev, name)) => (rev, Some(name.into())),
+            None => (text, None),
+        };
+        Ok(Self { rev: rev.parse()?, of })
+    }
+}
+
 /// A listener's place: what it missed, then what comes.
 #[derive(Debug)]
 pub struct Subscription {
-    /// What followed the `rev` it named, as far as it is still held.
+    /// What followed its bookmark, as far as it is still held.
     pub missed: Vec<Arc<Message>>,
     /// Something between is no longer held: read anew.
     pub gap: bool,
-    /// The newest `rev` at this moment.
+    /// The newest message's `rev` at this moment.
     pub rev: u64,
     /// What comes.
     pub live: broadcast::Receiver<Arc<Message>>,
@@ -65,14 +100,17 @@ pub struct Subscription {
 pub struct Hub {
     inner: Arc<Mutex<Inner>>,
     live: broadcast::Sender<Arc<Message>>,
+    /// The name of this process, where its order of messages is its own.
+    name: Option<SmolStr>,
 }
 
 #[derive(Debug)]
 struct Inner {
     ring: VecDeque<Arc<Message>>,
     ring_max: usize,
-    /// Everything above it has been in the ring.
-    since: u64,
+    /// What was told just before the ring's first message.
+    before: u64,
+    /// What was told last.
     newest: u64,
     /// Who listens, and to what.
     seats: BTreeMap<u64, Filter>,
@@ -86,27 +124,33 @@ impl Hub {
         let inner = Inner {
             ring: VecDeque::new(),
             ring_max: kept.max(1),
-            since: 0,
+            before: 0,
             newest: 0,
             seats: BTreeMap::new(),
             seats_ever: 0,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), live: broadcast::Sender::new(buffer.max(1)) }
+        Self { inner: Arc::new(Mutex::new(inner)), live: broadcast::Sender::new(buffer.max(1)), name: None }
+    }
+
+    /// One whose bookmarks are its own: messages of many shards come together here. No other process may have the name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        Self { name: Some(name.into()), ..self }
     }
 
     /// What came before this `rev` was told by an earlier process; who asks for it must read anew.
     pub fn begin(&self, rev: u64) {
         let mut inner = self.lock();
-        inner.since = inner.since.max(rev);
-        inner.newest = inner.newest.max(rev);
+        inner.ring.clear();
+        (inner.before, inner.newest) = (rev, rev);
     }
 
     /// Tells everybody.
     pub fn publish(&self, message: Arc<Message>) {
         let mut inner = self.lock();
-        inner.newest = inner.newest.max(message.rev);
+        inner.newest = message.rev;
         if inner.ring.len() == inner.ring_max {
-            inner.since = inner.ring.pop_front().map_or(inner.since, |m| inner.since.max(m.rev));
+            inner.before = inner.ring.pop_front().map_or(inner.before, |m| m.rev);
         }
         inner.ring.push_back(Arc::clone(&message));
         // Nobody listening is no error.
@@ -118,12 +162,19 @@ impl Hub {
         let _ = self.live.send(Arc::new(message));
     }
 
+    /// The bookmark of a message of ours.
+    #[must_use]
+    pub fn bookmark(&self, rev: u64) -> Bookmark {
+        Bookmark { rev, of: self.name.clone() }
+    }
+
     /// Listens, from just after `last` where one is given.
     #[must_use]
-    pub fn listen(&self, filter: &Filter, last: Option<u64>) -> Subscription {
+    pub fn listen(&self, filter: &Filter, last: Option<&Bookmark>) -> Subscription {
         let mut inner = self.lock();
-        let missed = match last {
-            Some(last) => inner.ring.iter().filter(|m| m.rev > last && filter.wants(m)).cloned().collect(),
+        let from = last.map(|last| inner.after(last.rev).filter(|_| last.of == self.name));
+        let missed = match from.flatten() {
+            Some(from) => inner.ring.range(from..).filter(|m| filter.wants(m)).cloned().collect(),
             None => Vec::new(),
         };
         inner.seats_ever += 1;
@@ -131,7 +182,7 @@ impl Hub {
         inner.seats.insert(number, filter.clone());
         Subscription {
             missed,
-            gap: last.is_some_and(|last| last < inner.since || last > inner.newest),
+            gap: from == Some(None),
             rev: inner.newest,
             live: self.live.subscribe(),
             seat: Seat { hub: self.clone(), number },
@@ -157,6 +208,14 @@ impl Hub {
     }
 }
 
+impl Inner {
+    /// The place in the ring just after this message, if it is known here.
+    fn after(&self, rev: u64) -> Option<usize> {
+        let found = self.ring.iter().rposition(|m| m.rev == rev).map(|place| place + 1);
+        found.or((rev == self.before).then_some(0))
+    }
+}
+
 /// A listener's place; given up when it goes.
 #[derive(Debug)]
 pub struct Seat {
@@ -167,5 +226,71 @@ pub struct Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         self.hub.lock().seats.remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::message::message;
+    use crate::engine::{Actor, Effect, Entry, What};
+    use crate::journal::Step;
+    use crate::model::Timestamp;
+    use crate::wire::Shard;
+
+    /// A step of this number with one line of the timeline.
+    fn told(shard: u32, number: u64) -> Arc<Message> {
+        let what = What::NoticeTaken { notice: "n".into() };
+        let entry = Entry { at: Timestamp(0), incident: None, drill: false, by: Actor::Engine, what };
+        let step = Step { number, effects: vec![Effect::Timeline(Box::new(entry))], ..Step::default() };
+        Arc::new(message(Shard { number: shard, of: 3 }, &Arc::new(step), 0, &|_| None))
+    }
+
+    fn heard(s: &Subscription) -> Vec<u64> {
+        s.missed.iter().map(|m| m.rev).collect()
+    }
+
+    #[test]
+    fn who_comes_back_goes_on_by_place_and_not_by_number() {
+        let hub = Hub::new(4, 16).named("a1");
+        // A shard with few steps and one with many: their numbers say nothing about which was first.
+        let messages = [told(0, 900), told(1, 3), told(0, 901), told(2, 50), told(1, 4)];
+        for message in &messages {
+            hub.publish(Arc::clone(message));
+        }
+        let all = Filter::default();
+        let back = hub.listen(&all, Some(&hub.bookmark(messages[1].rev)));
+        assert!(!back.gap);
+        assert_eq!(heard(&back), [messages[2].rev, messages[3].rev, messages[4].rev]);
+        assert_eq!(back.rev, messages[4].rev);
+        // The last one that left the ring is still a place; the one before it is not.
+        assert_eq!(hub.listen(&all, Some(&hub.bookmark(messages[0].rev))).missed.len(), 4);
+        hub.publish(told(2, 51));
+        assert!(hub.listen(&all, Some(&hub.bookmark(messages[0].rev))).gap);
+        assert!(hub.listen(&all, Some(&hub.bookmark(messages[0].rev + 3))).gap, "never told");
+        assert!(!hub.listen(&all, None).gap);
+    }
+
+    #[test]
+    fn a_bookmark_of_another_process_is_no_place_here() {
+        let hub = Hub::new(4, 16).named("a1");
+        let first = told(0, 1);
+        hub.publish(Arc::clone(&first));
+        for strange in [format!("{}@b2", first.rev), first.rev.to_string()] {
+            assert!(hub.listen(&Filter::default(), Some(&strange.parse().unwrap())).gap, "{strange}");
+        }
+        let ours: Bookmark = hub.bookmark(first.rev).to_string().parse().unwrap();
+        assert!(!hub.listen(&Filter::default(), Some(&ours)).gap);
+        assert!("x@a1".parse::<Bookmark>().is_err());
+        assert_eq!(Hub::new(1, 1).bookmark(7).to_string(), "7", "alone, the `rev` says it all");
+    }
+
+    #[test]
+    fn what_an_earlier_process_told_is_no_longer_known() {
+        let hub = Hub::new(4, 16);
+        hub.begin(41);
+        hub.publish(told(0, 1));
+        assert!(!hub.listen(&Filter::default(), Some(&hub.bookmark(41))).gap);
+        assert!(hub.listen(&Filter::default(), Some(&hub.bookmark(40))).gap);
     }
 }

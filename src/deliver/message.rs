@@ -8,13 +8,13 @@ use smol_str::{SmolStr, ToSmolStr};
 use crate::engine::{Effect, Entry, What};
 use crate::journal::Step;
 use crate::model::{AreaCode, AreaId, Desk, IncidentId, OrderId, OrderState, Timestamp};
-use crate::wire::{Kind, agency_id, call_id, callee, clean, payload, rev, time};
+use crate::wire::{Kind, Shard, agency_id, call_id, callee, clean, payload, time};
 
 /// One message: an effect of an accepted step, with all that a filter or a channel asks about it. Its JSON is made when
 /// somebody first wants it.
 #[derive(Debug)]
 pub struct Message {
-    /// See [`crate::wire::rev`].
+    /// See [`crate::wire::Shard::rev`].
     pub rev: u64,
     /// Of which type.
     pub kind: Kind,
@@ -104,11 +104,11 @@ impl Message {
 /// Where an incident is, for what does not say so itself.
 pub type Whereabouts<'a> = &'a dyn Fn(&IncidentId) -> Option<(Option<AreaId>, Option<AreaCode>)>;
 
-/// The message of the effect at `index` of an accepted step.
+/// The message of the effect at `index` of a step that `shard` accepted.
 #[must_use]
-pub fn message(step: &Arc<Step>, index: usize, whereabouts: Whereabouts<'_>) -> Message {
+pub fn message(shard: Shard, step: &Arc<Step>, index: usize, whereabouts: Whereabouts<'_>) -> Message {
     let source = Source::Effect(Arc::clone(step), index);
-    let mut m = Message::bare(Kind::Timeline, rev(step.number, index), step.at, source);
+    let mut m = Message::bare(Kind::Timeline, shard.rev(step.number, index), step.at, source);
     match &step.effects[index] {
         Effect::Order(o) => {
             m.kind = Kind::Order;

@@ -21,7 +21,7 @@ use crate::journal::{self, Restored, Step};
 use crate::model::{OrderId, Timestamp};
 use crate::runtime::{Handle, SubmitError};
 use crate::telemetry::{Metrics, Tally};
-use crate::wire;
+use crate::wire::Shard;
 
 /// Steps read back at once.
 const READ_BACK: usize = 1_000;
@@ -71,8 +71,8 @@ impl Pump {
         let Some((number, _)) = restored.last else { return };
         let first = restored.unemitted.first().map_or(number + 1, |s| s.number);
         self.last = first - 1;
-        self.hub.begin(wire::rev(first, 0) - 1);
-        self.board.restore(number, &restored.documents);
+        self.hub.begin(Shard::ONLY.rev(first, 0) - 1);
+        self.board.restore(Shard::ONLY, number, &restored.documents);
     }
 
     /// Runs until the shard has ended and everything it accepted has been handed on. `steps` was subscribed before the
@@ -127,7 +127,7 @@ impl Pump {
                 Err(_) => return,
             };
             info!(step = number, documents = documents.len(), steps = steps.len(), "pump.read_back");
-            self.board.restore(number, &documents);
+            self.board.restore(Shard::ONLY, number, &documents);
             let full = steps.len() == READ_BACK;
             for step in steps {
                 self.step(&step).await;
@@ -143,10 +143,10 @@ impl Pump {
             return;
         }
         self.last = step.number;
-        self.board.fold(step);
-        self.tally.step(step, &self.handle.playbook());
+        self.board.fold(Shard::ONLY, step);
+        self.tally.step(step, &[self.handle.playbook()]);
         let whereabouts = |id: &_| self.board.whereabouts(id);
-        let ready = |index| Arc::new(message(step, index, &whereabouts));
+        let ready = |index| Arc::new(message(Shard::ONLY, step, index, &whereabouts));
         let messages: Vec<Arc<Message>> = (0..step.effects.len()).map(ready).collect();
         let owed = messages.iter().filter(|m| self.webhook.as_ref().is_some_and(|w| w.takes(m.kind))).count();
         let emitted = self.back.ledger.begin(step.number, owed);
@@ -178,7 +178,7 @@ impl Back {
             let delivery = Delivery { order, channel: channel.into(), outcome };
             loop {
                 match handle.apply(Input::Delivery(delivery.clone())).await {
-                    Err(SubmitError::Busy { retry_after }) => {
+                    Err(SubmitError::Busy { retry_after } | SubmitError::Away { retry_after }) => {
                         tokio::time::sleep(Duration::from_millis(retry_after.0)).await;
                     }
                     Ok(_) | Err(SubmitError::Stopped { .. }) => return,

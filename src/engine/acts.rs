@@ -6,14 +6,13 @@
 
 use super::deadline::Deadline;
 use super::dispatch::{Cause, Issue, late_by};
+use super::escalation::{Escalation, Miss};
 use super::lifecycle::{Deed, allowed};
 use super::snapshot::Key;
 use super::state::{Order, PostRecord, STATE_VERSION};
-use super::{
-    Actor, Answer, Delivery, DeliveryOutcome, Duty, Engine, Lateness, NoticeKind, Refusal, RosterChange, What,
-};
+use super::{Actor, Answer, Delivery, DeliveryOutcome, Duty, Engine, Lateness, NoticeKind, Refusal, What};
 use crate::model::{
-    Act, FieldAct, IncidentId, Meta, OrderId, OrderState, PlaceRef, PositionFix, PostId, Recall, Role, Timestamp,
+    Act, FieldAct, IncidentId, Meta, OrderId, OrderState, PlaceRef, PositionFix, PostId, Role, Timestamp,
 };
 use crate::playbook::{Milestone, Scope};
 
@@ -130,7 +129,8 @@ impl Engine {
             post: act.post.as_str().into(),
             act: what,
             lateness,
-            on_behalf: on_behalf.is_some(),
+            // Where the engine itself writes it down nobody has spoken.
+            on_behalf: matches!(on_behalf, Some(Actor::Seat(_))),
         };
         self.say(Some(&id.incident), by.clone(), said);
         if let Some(words) = act.reason.clone().filter(|w| !w.is_empty()) {
@@ -321,40 +321,21 @@ impl Engine {
         let incident = id.incident.clone();
         let post = self.orders[id].post.clone();
         let mark = self.waiting_mark(id, Milestone::Signed);
-        let plan = self.incidents[&incident].plan.clone();
-        let now = self.now;
-        let miss = mark.map(|ix| {
-            let mark = self.orders[id].marks[usize::from(ix)].mark;
-            let spec = &plan.marks[usize::from(mark)];
-            super::escalation::Miss {
-                mark,
-                name: spec.name.clone(),
-                milestone: spec.milestone,
-                order: Some(id.clone()),
-                round: 1,
-                actions: spec.on_miss.clone(),
-                due: now,
-            }
-        });
+        let (order, due) = (id.n, self.now);
+        let miss = mark.map(|ix| Miss { mark: self.orders[id].marks[usize::from(ix)].mark, order, round: 1, due });
         self.end_order(id, OrderState::Declined, None, true);
         if self.orders[id].role == Role::AllCall {
             self.comes_after_all_not(&incident, &post);
         }
         if let Some(miss) = &miss {
-            let held = self.incidents[&incident].is_held(&miss.name);
-            let what = What::Missed {
-                mark: miss.name.clone(),
-                order: Some(id.clone()),
-                round: 1,
-                held,
-                lateness: Lateness::InTime,
-            };
-            self.say(Some(&incident), Actor::Engine, what);
+            let mark = self.incidents[&incident].plan.marks[usize::from(miss.mark)].name.clone();
+            let held = self.incidents[&incident].is_held(&mark);
+            let (order, lateness) = (Some(id.clone()), Lateness::InTime);
+            self.say(Some(&incident), Actor::Engine, What::Missed { mark, order, round: 1, held, lateness });
         }
         self.replace_or_say(id, Cause::Declined);
-        if let Some(mut miss) = miss {
-            miss.actions.retain(|a| *a != crate::playbook::OnMiss::NextPost);
-            self.escalate(&incident, &[miss]);
+        if let Some(miss) = miss {
+            self.escalate(Escalation::of_decline(incident, miss));
         }
         self.after_release(&post);
     }
@@ -417,7 +398,7 @@ impl Engine {
         }
         match duty {
             Duty::On => self.serve_queue(post),
-            Duty::OutOfService(_) => self.lose_post(post, Recall::OutOfService),
+            Duty::OutOfService(_) => self.lose(post, false),
             Duty::EndsAfterClearing => self.give_up_waiting(post),
             _ => {}
         }
@@ -434,69 +415,12 @@ impl Engine {
         self.posts.entry(post.clone()).or_insert_with(|| PostRecord { v: STATE_VERSION, ..PostRecord::default() })
     }
 
-    /// A post can serve none of its orders any more: each is taken back and served anew at once.
-    pub(super) fn lose_post(&mut self, post: &PostId, reason: Recall) {
-        let held: Vec<OrderId> =
-            self.fleet.get(post).map(|u| u.tasks.iter().map(|t| t.order.clone()).collect()).unwrap_or_default();
-        for order in held {
-            self.recall(&order, reason);
-            self.replace_or_say(&order, Cause::Lost(reason));
-        }
-    }
-
-    /// A shift that ends on an assignment ends after clearing that one: what waits behind it goes to others at once.
-    fn give_up_waiting(&mut self, post: &PostId) {
-        let tasks = self.fleet.get(post).map(|unit| unit.tasks.as_slice()).unwrap_or_default();
-        let waiting = tasks.iter().skip(1).filter(|task| task.state < OrderState::EnRoute);
-        let waiting: Vec<OrderId> = waiting.map(|task| task.order.clone()).collect();
-        for order in waiting {
-            self.recall(&order, Recall::OutOfService);
-            self.replace_or_say(&order, Cause::Lost(Recall::OutOfService));
-        }
-    }
-
     /// A shift that ended on an assignment ends after clearing.
     pub(super) fn shift_may_end(&mut self, post: &PostId) {
         let ends = self.fleet.get(post).is_some_and(|u| u.duty == Duty::EndsAfterClearing && u.tasks.is_empty());
         if ends {
             self.set_duty(post, Duty::Off);
             self.say(None, Actor::Engine, What::Duty { post: post.clone(), state: "off duty".into() });
-        }
-    }
-
-    /// Arms the instant at which a post's hours next begin or end.
-    pub(super) fn arm_hours(&mut self, post: &PostId) {
-        if let Some(at) = self.hours_change(post) {
-            self.wheel.insert(at, Deadline::Hours(post.clone()));
-        }
-    }
-
-    /// Its hours are about to be others, or it is about to go.
-    fn disarm_hours(&mut self, post: &PostId) {
-        if let Some(at) = self.hours_change(post) {
-            self.wheel.cancel(at, &Deadline::Hours(post.clone()));
-        }
-    }
-
-    fn hours_change(&self, post: &PostId) -> Option<Timestamp> {
-        let hours = &self.fleet.get(post)?.spec.hours;
-        let minutes = hours.minutes_to_change(self.local(self.now).minute)?;
-        Some(Timestamp((self.now.0.div_euclid(60_000) + i64::from(minutes)) * 60_000))
-    }
-
-    /// A post's hours began or ended; what it said itself about an earlier shift is over.
-    pub(super) fn hours_changed(&mut self, post: &PostId) {
-        self.arm_hours(post);
-        let local = self.local(self.now);
-        let Some(unit) = self.fleet.get(post) else { return };
-        let begins = unit.spec.hours.contains(local.minute);
-        if matches!(unit.duty, Duty::On | Duty::Off) {
-            self.set_duty(post, Duty::ByHours);
-        }
-        if begins {
-            self.serve_queue(post);
-        } else if self.fleet.get(post).is_some_and(|unit| !unit.is_on_duty(local)) {
-            self.give_up_waiting(post);
         }
     }
 
@@ -586,71 +510,6 @@ impl Engine {
         if self.fleet.fix(&fix.post, fix.position, fix.fixed_at, self.now) && !self.queue.is_empty() {
             self.serve_queue(&fix.post);
         }
-        Answer::applied(None)
-    }
-
-    /// A change of the roster.
-    pub(super) fn roster(&mut self, change: RosterChange) -> Answer {
-        match change {
-            RosterChange::Post(spec) => {
-                let post = spec.id.clone();
-                self.disarm_hours(&post);
-                self.fleet.put((*spec).clone());
-                let record = self.post_record(&post);
-                (record.spec, record.gone) = (Some(*spec), false);
-                self.arm_hours(&post);
-                self.serve_queue(&post);
-            }
-            RosterChange::Gone(post) => {
-                // First nobody may ask it any more.
-                self.fleet.set_duty(&post, Duty::OutOfService("off the roster".into()));
-                self.lose_post(&post, Recall::OutOfService);
-                self.disarm_hours(&post);
-                self.fleet.remove(&post);
-                let record = self.post_record(&post);
-                (record.spec, record.gone, record.duty) = (None, true, Duty::default());
-            }
-        }
-        Answer::applied(None)
-    }
-
-    /// Another playbook: rules, places and roster are its from now on; incidents keep their plans.
-    pub(super) fn swap_playbook(&mut self, playbook: std::sync::Arc<crate::playbook::Playbook>) -> Answer {
-        if playbook.head.command_area != self.playbook.head.command_area {
-            let detail = format!(
-                "the playbook is for {}, this is {}",
-                playbook.head.command_area, self.playbook.head.command_area
-            );
-            return Answer::Refused(Refusal::new(
-                "other-command-area",
-                Some("playbook"),
-                detail,
-                Some("load it at its own centre"),
-            ));
-        }
-        self.head.playbook = playbook.hash.clone();
-        let before: Vec<PostId> = self.fleet.iter().map(|u| u.spec.id.clone()).collect();
-        self.playbook = playbook;
-        let own = |record: Option<&PostRecord>| record.is_some_and(|r| r.spec.is_some());
-        for post in before {
-            if !self.playbook.posts.contains_key(&post) && !own(self.posts.get(&post)) {
-                // First nobody may ask it any more.
-                self.fleet.set_duty(&post, Duty::OutOfService("off the roster".into()));
-                self.lose_post(&post, Recall::OutOfService);
-                self.fleet.remove(&post);
-            }
-        }
-        let posts: Vec<_> = self.playbook.posts.values().cloned().collect();
-        for spec in posts {
-            let id = spec.id.clone();
-            if !self.posts.get(&id).is_some_and(|r| r.gone || r.spec.is_some()) {
-                let duty = self.posts.get(&id).map(|record| record.duty.clone()).unwrap_or_default();
-                self.fleet.put(spec);
-                self.fleet.set_duty(&id, duty);
-            }
-        }
-        // Hours, spans and quiet times are the new playbook's: what the old one had armed by them is armed anew.
-        self.arm_all();
         Answer::applied(None)
     }
 

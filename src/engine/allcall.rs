@@ -8,12 +8,13 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::linkage::{Around, within_radius};
 use super::snapshot::Key;
 use super::state::{AllCall, CallList, Called, STATE_VERSION};
 use super::{Actor, Answer, Call, Callee, Effect, Engine, NoticeKind, Refusal, What};
-use crate::model::{Act, FieldAct, IncidentId, MarkName, Millis, OrderId, OrderState, Recall, Role, Severity};
+use crate::model::{Act, FieldAct, IncidentId, MarkName, Millis, OrderState, Recall, Role, Severity};
 
 /// Units in one document.
 const STRETCH: usize = 120;
@@ -51,9 +52,10 @@ impl Engine {
     }
 
     /// Calls by rule: once per incident. Whether there is an all-call now.
-    fn call_all(&mut self, id: &IncidentId, reason: &str) -> bool {
+    pub(super) fn call_all(&mut self, id: &IncidentId, reason: &str) -> bool {
         let incident = &self.incidents[id];
-        if incident.all_call.is_some() {
+        let begun = |todo: &Todo| matches!(todo, Todo::CallAll { incident, .. } if incident == id);
+        if incident.all_call.is_some() || self.left().any(begun) {
             return true;
         }
         if incident.plan.mediation || incident.place.position.is_none() {
@@ -63,7 +65,8 @@ impl Engine {
         self.start_call(id, reason, radius, false)
     }
 
-    /// Makes the list and begins to call. Whether anybody is on it.
+    /// Makes the list and begins to call. Whether anybody is on it. A list for which this step has no room is made in the
+    /// next one.
     pub(super) fn start_call(
         &mut self,
         id: &IncidentId,
@@ -91,6 +94,10 @@ impl Engine {
         };
         let near = within_radius(&self.playbook, &self.fleet, &self.playbook.teams, &around).0;
         let bound = self.playbook.limits.all_call_units;
+        if !self.has_room(near.len().min(bound).div_ceil(STRETCH) + 1, 0) {
+            self.leave(Todo::CallAll { incident: id.clone(), reason: reason.into() });
+            return !near.is_empty();
+        }
         if near.len() > bound {
             let text = format!("{} units are near {id}; the nearest {bound} are called", near.len());
             self.notice(Some(id), NoticeKind::LimitReached, text);
@@ -143,7 +150,8 @@ impl Engine {
         !units.is_empty()
     }
 
-    /// Works off the next stretch: calls, or takes back, at most `limits.all_call_per_step` units.
+    /// Works off the next stretch: calls, or takes back, at most `limits.all_call_per_step` units, and no more than this
+    /// step has room for.
     pub(super) fn work_call(&mut self, id: &IncidentId) {
         let Some(call) = self.incidents.get(id).and_then(|i| i.all_call.clone()) else { return };
         if !call.has_work() && call.goes_on.is_none() {
@@ -153,7 +161,8 @@ impl Engine {
         let drill = self.incidents[id].drill();
         let recalled = call.ended.is_some();
         let (from, end) = if recalled { (call.recalled, call.called) } else { (call.called, call.listed) };
-        let per_step = u32::try_from(self.playbook.limits.all_call_per_step).unwrap_or(u32::MAX).max(1);
+        let per_step = self.playbook.limits.all_call_per_step.max(1).min(self.room_to_say());
+        let per_step = u32::try_from(per_step).unwrap_or(u32::MAX);
         let to = end.min(from.saturating_add(per_step));
         for ix in from..to {
             let Some(unit) = self.called(id, call.n, ix) else { continue };
@@ -283,14 +292,12 @@ impl Engine {
         }
         let what = What::AllCallEnded { n: call.n, reason, called: call.called, answered: call.answered };
         self.say(Some(id), Actor::Engine, what);
-        let waiting: Vec<OrderId> = self
+        let waiting: Vec<u32> = self
             .orders_of(id)
             .filter(|o| o.role == Role::AllCall && o.is_live() && o.state < OrderState::EnRoute)
-            .map(|o| o.id.clone())
+            .map(|o| o.id.n)
             .collect();
-        for order in waiting {
-            self.recall(&order, Recall::Ended);
-        }
+        self.take_back(id, &waiting, Recall::Ended);
         self.work_call(id);
     }
 }

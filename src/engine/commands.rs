@@ -3,11 +3,12 @@
 
 use smol_str::SmolStr;
 
+use super::agenda::Todo;
 use super::dispatch::Cause;
-use super::lifecycle::{Deed, allowed};
+use super::lifecycle::{Deed, Ending, allowed};
 use super::plan::Opening;
 use super::snapshot::Key;
-use super::state::{ReportRecord, STATE_VERSION};
+use super::state::{Incident, Order, ReportRecord, STATE_VERSION};
 use super::{Actor, Answer, Engine, NoticeKind, Refusal, What};
 use crate::model::{
     Act, CategoryId, Classification, Command, CommandKind, DispositionCode, FieldAct, FreeText, IncidentId,
@@ -86,14 +87,13 @@ impl Engine {
             }
             CommandKind::Close { disposition, prevention } => {
                 self.known_disposition(&disposition)?;
-                self.finish(&id, IncidentState::Closed, Some(disposition), Recall::Ended);
-                if prevention {
-                    self.prevention(&id);
-                }
+                let ending = Ending { incident: id.clone(), disposition: Some(disposition), prevention };
+                self.finish(IncidentState::Closed, Recall::Ended, ending);
                 Vec::new()
             }
             CommandKind::Cancel => {
-                self.finish(&id, IncidentState::Cancelled, None, Recall::Ended);
+                let ending = Ending { incident: id.clone(), disposition: None, prevention: false };
+                self.finish(IncidentState::Cancelled, Recall::Ended, ending);
                 Vec::new()
             }
             CommandKind::Reopen => self.reopen(&id, "reopened by an operator"),
@@ -276,18 +276,14 @@ impl Engine {
         }
         let unknown = self.incidents[id].place.spot != Spot::Known;
         let why = if unknown { "located" } else { "place corrected" };
-        let gone: Vec<OrderId> = self
+        let gone: Vec<u32> = self
             .orders_of(id)
             .filter(|o| o.is_live() && o.state < OrderState::EnRoute && o.covers.is_none() && o.need.is_some())
-            .map(|o| o.id.clone())
+            .map(|o| o.id.n)
             .collect();
         // Posts that have not set out were chosen for another place: they are asked for anew, once the place is known.
         self.unqueue(id);
-        for order in gone {
-            if self.orders[&order].is_live() {
-                self.recall(&order, Recall::PlaceCorrected);
-            }
-        }
+        self.take_back(id, &gone, Recall::PlaceCorrected);
         let _ = by;
         Ok(self.evaluate(id, class, Some(place), why))
     }
@@ -456,7 +452,8 @@ impl Engine {
         self.known_disposition(&code)?;
         let now = self.now;
         self.reach(id, Milestone::Verified, now, None);
-        self.finish(id, IncidentState::Closed, Some(code), Recall::Ended);
+        let ending = Ending { incident: id.clone(), disposition: Some(code), prevention: false };
+        self.finish(IncidentState::Closed, Recall::Ended, ending);
         Ok(Vec::new())
     }
 
@@ -565,7 +562,6 @@ impl Engine {
             let detail = format!("{into} is {}", self.incidents[into].state);
             return Err(Refusal::new("over", Some("into"), detail, Some("reopen it first")));
         }
-        let (class, place) = (self.incidents[id].classification.clone(), self.incidents[id].place.clone());
         let numbers: Vec<u32> = self.reports_of(id).map(|(n, _)| n).collect();
         let (limits, held) = (&self.playbook.limits, self.reports_of(into).count());
         let full = held + numbers.len() > usize::try_from(limits.reports_per_incident).unwrap_or(usize::MAX);
@@ -578,46 +574,50 @@ impl Engine {
             let record = self.reports.remove(&(id.clone(), *n)).expect("listed just now");
             self.append_report(into, ReportRecord { reason: "merged by an operator".into(), ..record });
         }
-        let moving: Vec<(OrderId, PostId, OrderState, Role)> = self
-            .orders_of(id)
-            .filter(|o| o.is_live() && o.state >= OrderState::EnRoute && o.covers.is_none())
-            .map(|o| (o.id.clone(), o.post.clone(), o.state, o.role))
-            .collect();
-        // They go on for the other incident at once: nobody else is offered them in between.
-        for (order, ..) in &moving {
-            self.end_order(order, OrderState::Recalled, Some(Recall::Merged), true);
-        }
-        self.finish(id, IncidentState::DuplicateOf(into.clone()), None, Recall::Merged);
         let reports = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-        self.say(Some(into), Actor::Engine, What::Merged { from: id.clone(), reports });
-        self.link(id, into, "merged", None);
+        // What is about to end is served by nobody any more.
+        self.stop_waiting(id);
+        Ok(self.merge_orders(id, into, reports))
+    }
+
+    /// Posts that have set out for a duplicate go on for the other incident, one after the other; then the duplicate ends.
+    /// Returns the orders issued in this step.
+    pub(super) fn merge_orders(&mut self, id: &IncidentId, into: &IncidentId, reports: u32) -> Vec<OrderId> {
         let mut orders = Vec::new();
-        let now = self.now;
-        for (_, post, state, role) in moving {
+        let goes_on = |o: &&Order| o.is_live() && o.state >= OrderState::EnRoute && o.covers.is_none();
+        let moving: Vec<Order> = self.orders_of(id).filter(goes_on).cloned().collect();
+        for order in moving {
+            if !self.orders[&order.id].is_live() {
+                continue;
+            }
+            if self.enough() {
+                self.leave(Todo::Merge { incident: id.clone(), into: into.clone(), reports });
+                return orders;
+            }
             let room = self.incidents[into].orders < self.playbook.limits.orders_per_incident;
-            if room && !self.orders_of(into).any(|o| o.post == post && o.is_live()) {
-                let lost = self.make_room(&post);
-                let issue = self.by_hand(into, &post, Some(role), "merged", Actor::Engine);
-                let order = self.issue(into, issue);
-                self.serve_lost(lost);
-                let act = if state >= OrderState::OnScene { Act::OnScene } else { Act::EnRoute };
-                let told = FieldAct {
-                    post,
-                    act,
-                    order: Some(order.clone()),
-                    incident: None,
-                    reason: None,
-                    done_at: None,
-                    report: None,
-                };
-                self.act_on_order(&order, act, now, &told, Some(&Actor::Engine))?;
-                orders.push(order);
+            if room && !self.orders_of(into).any(|o| o.post == order.post && o.is_live()) {
+                let issue = self.by_hand(into, &order.post, Some(order.role), "merged", Actor::Engine);
+                orders.push(self.hand_over(&order.id, into, issue, Recall::Merged));
             } else {
-                self.after_release(&post);
+                self.recall(&order.id, Recall::Merged);
             }
         }
-        orders.extend(self.learn(into, &class, &place));
-        Ok(orders)
+        let ending = Ending { incident: id.clone(), disposition: None, prevention: false };
+        self.finish(IncidentState::DuplicateOf(into.clone()), Recall::Merged, ending);
+        if self.must_wait() {
+            self.leave(Todo::Merged { incident: id.clone(), into: into.clone(), reports });
+        } else {
+            orders.extend(self.merged(id, into, reports));
+        }
+        orders
+    }
+
+    /// The duplicate has ended: the other incident learns what it knew.
+    pub(super) fn merged(&mut self, id: &IncidentId, into: &IncidentId, reports: u32) -> Vec<OrderId> {
+        self.say(Some(into), Actor::Engine, What::Merged { from: id.clone(), reports });
+        self.link(id, into, "merged", None);
+        let Incident { classification, place, .. } = self.incidents[id].clone();
+        self.learn(into, &classification, &place)
     }
 
     fn call_by_hand(
@@ -701,7 +701,9 @@ impl Engine {
     }
 
     fn take_notice(&mut self, notice: &SmolStr, by: Actor) -> Result<Answer, Refusal> {
-        let about = self.notices.get(notice).and_then(|n| n.incident.clone());
+        let open = self.notices.get(notice);
+        let about = open.and_then(|n| n.incident.clone());
+        let gap = open.is_some_and(|n| n.kind == NoticeKind::NobodyReached);
         if !self.drop_notice(notice) {
             let detail = format!("no notice {notice} waits to be taken");
             return Err(Refusal::new(
@@ -716,6 +718,9 @@ impl Engine {
             let now = self.now;
             if self.incidents.get(id).is_some_and(|i| i.state.is_open()) {
                 self.take_up(id, now);
+                if gap {
+                    self.take_gaps(id);
+                }
             }
         }
         Ok(Answer::applied(about))

@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::linkage::{self, Ask, Pick, Shortfall, Wanted};
 use super::snapshot::Key;
 use super::state::{Incident, Order, OrderTimes, STATE_VERSION};
 use super::{Actor, Effect, Engine, NoticeKind, OrderMessage, Task, Weighed, What};
 use crate::model::{
-    AreaId, FreeText, IncidentId, IncidentState, Lane, MarkName, Millis, OrderId, OrderState, Position, PostId, Recall,
-    Role,
+    Act, AreaId, FieldAct, FreeText, IncidentId, IncidentState, Lane, MarkName, Millis, OrderId, OrderState, Position,
+    PostId, Recall, Role,
 };
 use crate::playbook::{Milestone, OnMiss};
 
@@ -81,15 +82,43 @@ pub(super) struct Issue {
 }
 
 impl Engine {
-    /// Serves every need that lacks posts; returns the orders issued for this incident.
+    /// Serves every need that lacks posts; returns the orders issued for this incident in this step.
     pub(super) fn serve(&mut self, id: &IncidentId, cause: &Cause) -> Vec<OrderId> {
+        self.serve_as(id, &cause.word())
+    }
+
+    pub(super) fn serve_as(&mut self, id: &IncidentId, cause: &SmolStr) -> Vec<OrderId> {
+        if self.enough() {
+            self.leave(Todo::Serve { incidents: vec![id.clone()], cause: cause.clone() });
+            return Vec::new();
+        }
+        self.serve_now(id, cause, None)
+    }
+
+    /// Serves one incident after the other, as far as this step goes.
+    pub(super) fn serve_each(&mut self, incidents: &[IncidentId], cause: &SmolStr) {
+        for (done, id) in incidents.iter().enumerate() {
+            if self.enough() {
+                return self.leave(Todo::Serve { incidents: incidents[done..].to_vec(), cause: cause.clone() });
+            }
+            if self.incidents.get(id).is_some_and(|incident| incident.state.is_open()) {
+                self.serve_now(id, cause, None);
+            }
+        }
+    }
+
+    /// The same for who must know whether anybody was found: at least one post is ordered now, if there is one, and first
+    /// for the need `before` all others.
+    fn serve_now(&mut self, id: &IncidentId, cause: &SmolStr, before: Option<usize>) -> Vec<OrderId> {
         let incident = &self.incidents[id];
-        // While it is verified nobody is asked for, and when it is controlled nobody is sent any more.
-        let active = incident.asks();
+        // While it is verified nobody is asked for, and when it is controlled nobody is sent any more; what is being
+        // evaluated is served when that is done.
+        let active = incident.asks() && !self.is_half(id);
         let Some(target) = incident.place.position.filter(|_| active) else { return Vec::new() };
         let (lacking, excluded) = (self.lacking(id), self.excluded(id));
-        let choice = linkage::choose(&self.playbook, &self.fleet, &self.ask_for(id, target, &lacking, &excluded));
-        let orders = self.take(id, choice.picks, &cause.word());
+        let mut choice = linkage::choose(&self.playbook, &self.fleet, &self.ask_for(id, target, &lacking, &excluded));
+        choice.picks.sort_by_key(|pick| before.is_some_and(|need| pick.need != need));
+        let orders = self.take(id, choice.picks, cause);
         self.note_short(id, &lacking, &choice.short);
         orders
     }
@@ -135,16 +164,17 @@ impl Engine {
         linkage::could_serve(&self.playbook, &self.fleet, &self.ask_for(id, target, &lacking, &excluded), post)
     }
 
-    /// Makes picks true: drops and pre-emptions first, then the orders, then what follows from them.
+    /// Makes picks true: drops and pre-emptions first, then the orders, then what follows from them. Those for which no room
+    /// is left are chosen again in the steps that follow.
     fn take(&mut self, id: &IncidentId, picks: Vec<Pick>, cause: &SmolStr) -> Vec<OrderId> {
         let (mut orders, mut robbed, mut thin) = (Vec::new(), Vec::new(), Vec::new());
         for pick in picks {
+            if !orders.is_empty() && !self.has_room_for(&pick, thin.len()) {
+                self.leave(Todo::Serve { incidents: vec![id.clone()], cause: cause.clone() });
+                break;
+            }
             if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
-                self.notice(
-                    Some(id),
-                    NoticeKind::LimitReached,
-                    format!("{id} has had {} orders", self.incidents[id].orders),
-                );
+                self.say_full(id);
                 break;
             }
             for order in &pick.drops {
@@ -165,18 +195,28 @@ impl Engine {
                 instead_of: pick.preempts,
             };
             let order = self.issue(id, issue);
-            thin.extend(pick.uncovers.map(|area| (area, pick.post, order.clone())));
+            thin.extend(pick.uncovers.map(|area| (area, pick.post)));
             orders.push(order);
         }
-        for (area, post, order) in thin {
-            self.move_up(id, &area, &post, &order);
+        for (area, original) in thin {
+            self.cover(id, area, original);
         }
-        for other in robbed {
-            if self.incidents[&other].state.is_open() {
-                self.serve(&other, &Cause::Robbed);
-            }
-        }
+        robbed.retain(|other| self.incidents[other].state.is_open());
+        self.serve_each(&robbed, &Cause::Robbed.word());
         orders
+    }
+
+    /// Whether all that a pick changes and says still fits, and what the picks before it have yet to follow.
+    fn has_room_for(&self, pick: &Pick, thin: usize) -> bool {
+        // The order and its post; for each order that it takes its post from, that and its incident, and a notice that may
+        // have to be left; an area to be covered, the robbed to be served, and the rest of the picks.
+        let taken = pick.drops.len() + usize::from(pick.preempts.is_some());
+        self.has_room(2 + 3 * taken + thin + 3, 8 + 3 * taken)
+    }
+
+    fn say_full(&mut self, id: &IncidentId) {
+        let text = format!("{id} has had {} orders", self.incidents[id].orders);
+        self.notice(Some(id), NoticeKind::LimitReached, text);
     }
 
     /// Takes a post's present order from it. Returns the incident that lost it, to be served anew.
@@ -399,8 +439,12 @@ impl Engine {
         let asking = self.queue().filter(|id| asks(&self.incidents[*id])).take(WEIGHED_MAX);
         let waiting: Vec<IncidentId> =
             asking.filter(|id| self.could_help(id, freed)).take(OFFERED_MAX).cloned().collect();
+        let cause = Cause::Waited.word();
         for id in waiting {
-            if !self.serve(&id, &Cause::Waited).is_empty() {
+            if self.enough() {
+                return self.leave(Todo::Released(freed.clone()));
+            }
+            if !self.serve_now(&id, &cause, None).is_empty() {
                 return;
             }
         }
@@ -436,15 +480,23 @@ impl Engine {
             return true;
         }
         failed.superseded = true;
-        let (need, covers, beyond) = (failed.need, failed.covers.clone(), failed.beyond);
+        let (need, covers, beyond) = (failed.need.map(usize::from), failed.covers.clone(), failed.beyond);
         if let Some((area, original)) = covers {
-            return self.move_up(&id, &area, &original, order);
+            // That nobody can move up is a notice of its own.
+            self.move_up(&id, &area, &original);
+            return true;
         }
         match need {
             None => false,
-            Some(need) if beyond => self.one_more(&id, usize::from(need), &cause),
-            Some(_) => !self.serve(&id, &cause).is_empty(),
+            Some(need) if beyond => self.one_more(&id, need, &cause),
+            // Who came late, or by himself, serves it already: nobody is missing.
+            Some(need) if self.is_served(&id, need) => true,
+            Some(_) => !self.serve_now(&id, &cause.word(), None).is_empty(),
         }
+    }
+
+    fn is_served(&self, id: &IncidentId, need: usize) -> bool {
+        self.serving(id, need) >= usize::from(self.incidents[id].needs[need].wanted)
     }
 
     /// One more post for the first role, beyond what the plan asks; whether anybody was found.
@@ -459,7 +511,7 @@ impl Engine {
         let serving = u16::try_from(self.serving(id, need)).unwrap_or(u16::MAX);
         // For this one choice the need asks for one more than serve it now.
         self.incident_mut(id).needs[need].wanted = serving.saturating_add(1).max(wanted);
-        let orders = self.serve(id, cause);
+        let orders = self.serve_now(id, &cause.word(), Some(need));
         let run = &mut self.incident_mut(id).needs[need];
         run.wanted = wanted;
         if serving >= wanted {
@@ -484,11 +536,20 @@ impl Engine {
         let next = incident.needs.iter().map(|run| run.need.echelon).filter(|&e| e > incident.echelon).min();
         let Some(next) = next else { return false };
         incident.echelon = next;
-        !self.serve(id, &Cause::Mark(mark.clone())).is_empty()
+        !self.serve_now(id, &Cause::Mark(mark.clone()).word(), None).is_empty()
     }
 
-    /// A pick left an area under its minimum: the nearest idle post of an area above its own covers it (补位).
-    fn move_up(&mut self, id: &IncidentId, area: &AreaId, original: &PostId, order: &OrderId) -> bool {
+    /// A pick left an area under its minimum: somebody covers it.
+    fn cover(&mut self, id: &IncidentId, area: AreaId, original: PostId) {
+        if self.enough() {
+            self.leave(Todo::MoveUp { incident: id.clone(), area, original });
+        } else {
+            self.move_up(id, &area, &original);
+        }
+    }
+
+    /// The nearest idle post of an area above its own minimum covers the area of one that went (补位).
+    pub(super) fn move_up(&mut self, id: &IncidentId, area: &AreaId, original: &PostId) {
         let excluded = self.excluded(id);
         let local = self.local(self.now);
         let Some(pick) = linkage::move_up(&self.playbook, &self.fleet, area, &excluded, self.now, local) else {
@@ -497,11 +558,13 @@ impl Engine {
                 NoticeKind::CoverThin,
                 format!("{area} is under its minimum cover and nobody can move up"),
             );
-            return false;
+            return;
         };
         if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {
-            return false;
+            return self.say_full(id);
         }
+        // What gives way to cover ends before the post has its order, so that its queue stays within its bound.
+        let robbed: Vec<IncidentId> = pick.drops.iter().filter_map(|order| self.rob(order, id, false)).collect();
         let issue = Issue {
             post: pick.post.clone(),
             role: Role::Cover,
@@ -513,10 +576,79 @@ impl Engine {
             covers: Some((area.clone(), original.clone())),
             instead_of: None,
         };
-        let _ = order;
         let cover = self.issue(id, issue);
         self.say(Some(id), Actor::Engine, What::MovedUp { area: area.clone(), post: pick.post, order: cover });
-        true
+        self.serve_each(&robbed, &Cause::Robbed.word());
+    }
+
+    /// Takes orders of an incident back, one after the other, as far as this step goes.
+    pub(super) fn take_back(&mut self, id: &IncidentId, orders: &[u32], reason: Recall) {
+        for (done, &n) in orders.iter().enumerate() {
+            if self.enough() {
+                let orders = orders[done..].to_vec();
+                return self.leave(Todo::TakeBack { incident: id.clone(), orders, reason });
+            }
+            let order = OrderId { incident: id.clone(), n };
+            // Taking one back may have ended another: a cover goes when its original is back.
+            if !self.orders.get(&order).is_some_and(Order::is_bound) {
+                continue;
+            }
+            match self.covers_on_for(&order) {
+                Some(other) => self.cover_on(&order, &other, reason),
+                None => self.recall(&order, reason),
+            }
+        }
+    }
+
+    /// A cover ends when its original is back: where its own incident ends before, it goes on for the one that has the
+    /// original now.
+    fn covers_on_for(&self, cover: &OrderId) -> Option<IncidentId> {
+        let order =
+            self.orders.get(cover).filter(|o| o.is_live() && !self.incidents[&cover.incident].state.is_open())?;
+        let (_, original) = order.covers.as_ref()?;
+        let task = self.fleet.get(original)?.tasks.iter().find(|t| !t.drill && t.order.incident != cover.incident)?;
+        let other = &self.incidents[&task.order.incident];
+        let bound = self.playbook.limits.orders_per_incident;
+        let there = || self.orders_of(&other.id).any(|o| o.post == order.post && o.is_live());
+        (other.state.is_open() && other.orders < bound && !there()).then(|| other.id.clone())
+    }
+
+    fn cover_on(&mut self, cover: &OrderId, other: &IncidentId, reason: Recall) {
+        let order = &self.orders[cover];
+        let Some((area, original)) = order.covers.clone() else { return };
+        let issue = Issue {
+            post: order.post.clone(),
+            role: Role::Cover,
+            echelon: order.echelon,
+            need: None,
+            cause: format_smolstr!("cover for {original}"),
+            by: Actor::Engine,
+            weighed: None,
+            covers: Some((area.clone(), original)),
+            instead_of: None,
+        };
+        let post = issue.post.clone();
+        let order = self.hand_over(cover, other, issue, reason);
+        self.say(Some(other), Actor::Engine, What::MovedUp { area, post, order });
+    }
+
+    /// A post goes on for another incident, at once and from where it is: nobody else is offered it in between, and what it
+    /// has done it has done.
+    pub(super) fn hand_over(&mut self, old: &OrderId, into: &IncidentId, issue: Issue, reason: Recall) -> OrderId {
+        let (state, post) = (self.orders[old].state, issue.post.clone());
+        self.end_order(old, OrderState::Recalled, Some(reason), false);
+        let order = self.issue(into, Issue { instead_of: Some(old.clone()), ..issue });
+        let act = match state {
+            OrderState::Issued => return order,
+            OrderState::Signed => Act::Signed,
+            OrderState::EnRoute => Act::EnRoute,
+            _ => Act::OnScene,
+        };
+        let named = Some(order.clone());
+        let told = FieldAct { post, act, order: named, incident: None, reason: None, done_at: None, report: None };
+        let told = self.act_on_order(&order, act, self.now, &told, Some(&Actor::Engine));
+        debug_assert!(told.is_ok(), "a new order of an open incident takes it: {told:?}");
+        order
     }
 
     /// Takes an order back and serves whoever waits for its post.
@@ -547,7 +679,14 @@ impl Engine {
     /// What follows when a post has been released by an incident: covers for it end, a shift that was over ends, and
     /// whoever waits is served.
     pub(super) fn after_release(&mut self, post: &PostId) {
-        let idle = self.fleet.get(post).is_some_and(|unit| unit.tasks.is_empty());
+        if self.enough() {
+            return self.leave(Todo::Released(post.clone()));
+        }
+        let idle = match self.fleet.get(post) {
+            Some(unit) => unit.tasks.is_empty(),
+            // Off the roster: its document holds what it still has.
+            None => self.posts.get(post).is_none_or(|record| record.orders.is_empty()),
+        };
         if !idle {
             return;
         }
@@ -559,6 +698,9 @@ impl Engine {
             .map(|o| o.id.clone())
             .collect();
         for cover in covers {
+            if self.enough() {
+                return self.leave(Todo::Released(post.clone()));
+            }
             self.recall(&cover, Recall::OriginalBack);
         }
         self.shift_may_end(post);
@@ -585,24 +727,22 @@ impl Engine {
         filling.sort();
         let filled = filling.iter().filter(|(unsigned, ..)| !unsigned).count();
         if filled >= wanted {
-            for (_, _, order) in filling.into_iter().skip(wanted) {
-                if self.orders[&order].may_yet_come() {
-                    self.recall(&order, Recall::NeedFilled);
-                }
-            }
+            let others = filling.into_iter().skip(wanted).map(|(_, _, order)| order);
+            let late: Vec<u32> = others.filter(|o| self.orders[o].may_yet_come()).map(|o| o.n).collect();
+            self.take_back(&id, &late, Recall::NeedFilled);
+            // Who waited for somebody else may have been answered by the first one.
+            self.requeue(&id);
         }
     }
 
     /// Somebody stands there: those who were called beyond the plan because nobody did, and have not set out, are taken back.
     pub(super) fn settle_beyond(&mut self, there: &OrderId) {
-        let beyond: Vec<OrderId> = self
+        let beyond: Vec<u32> = self
             .orders_of(&there.incident)
             .filter(|o| o.beyond && o.id != *there && o.may_yet_come())
-            .map(|o| o.id.clone())
+            .map(|o| o.id.n)
             .collect();
-        for order in beyond {
-            self.recall(&order, Recall::NeedFilled);
-        }
+        self.take_back(&there.incident, &beyond, Recall::NeedFilled);
     }
 
     /// The task of a live order, as the fleet sees it.
@@ -635,8 +775,12 @@ impl Engine {
 
     /// Keeps the order of a post's tasks with its document.
     pub(super) fn note_tasks(&mut self, post: &PostId) {
-        let orders: Vec<OrderId> =
-            self.fleet.get(post).map(|unit| unit.tasks.iter().map(|t| t.order.clone()).collect()).unwrap_or_default();
+        let tasks = self.fleet.get(post).map(|unit| unit.tasks.iter().map(|t| t.order.clone()).collect());
+        // A post that is on no roster any more holds its orders until they are taken back.
+        let orders: Vec<OrderId> = tasks.unwrap_or_else(|| {
+            let held = self.posts.get(post).map(|record| record.orders.as_slice()).unwrap_or_default();
+            held.iter().filter(|order| self.orders.get(*order).is_some_and(Order::is_live)).cloned().collect()
+        });
         self.post_record(post).orders = orders;
     }
 

@@ -9,6 +9,7 @@
 use smol_str::{SmolStr, format_smolstr};
 
 use super::deadline::Deadline;
+use super::lifecycle::Ending;
 use super::plan::Opening;
 use super::snapshot::Key;
 use super::state::{Bucket, ReportRecord, STATE_VERSION};
@@ -47,7 +48,7 @@ impl Engine {
         if there {
             bucket.tokens -= TOKEN;
         }
-        self.changed.insert(Key::Bucket(key.clone()));
+        self.touch(Key::Bucket(key.clone()));
         there
     }
 
@@ -97,8 +98,9 @@ impl Engine {
     /// The flood has been quiet: its incident takes no more reports and is closed.
     pub(super) fn flood_quiet(&mut self, id: &IncidentId) {
         if self.incidents.get(id).is_some_and(|i| i.state.is_open() && i.flood.is_some()) {
-            let disposition = self.playbook.folding.disposition.clone();
-            self.finish(id, IncidentState::Closed, Some(disposition), Recall::Ended);
+            let disposition = Some(self.playbook.folding.disposition.clone());
+            let ending = Ending { incident: id.clone(), disposition, prevention: false };
+            self.finish(IncidentState::Closed, Recall::Ended, ending);
         }
     }
 

@@ -7,6 +7,9 @@
 //! Posts, operators and the automation pass the same guard: [`allowed`] says what may be done in which state, and
 //! `move_to` is the only place where a state changes.
 
+use serde::{Deserialize, Serialize};
+
+use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::state::Closing;
 use super::{Actor, Engine, NoticeKind, Refusal, What};
@@ -15,6 +18,17 @@ use crate::playbook::Milestone;
 
 /// Documents of an old incident that are dropped at once; the rest follows, so that no step is long.
 const RETIRED_AT_ONCE: usize = 48;
+
+/// How an incident ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    /// Which.
+    pub(super) incident: IncidentId,
+    /// With which code, if it is closed.
+    pub(super) disposition: Option<DispositionCode>,
+    /// With a task on its area.
+    pub(super) prevention: bool,
+}
 
 /// What somebody wants to do with an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,47 +129,43 @@ impl Engine {
         let now = self.now;
         self.reach(id, Milestone::Controlled, now, None);
         self.cancel_marks(id, 0, |m| !matches!(m, Milestone::Cleared | Milestone::Closed));
-        let unsent: Vec<OrderId> =
-            self.orders_of(id).filter(|o| o.may_yet_come() && o.covers.is_none()).map(|o| o.id.clone()).collect();
-        for order in unsent {
-            self.recall(&order, Recall::Ended);
-        }
+        let unsent: Vec<u32> =
+            self.orders_of(id).filter(|o| o.may_yet_come() && o.covers.is_none()).map(|o| o.id.n).collect();
+        self.take_back(id, &unsent, Recall::Ended);
         self.end_call(id, "controlled");
     }
 
     /// Ends an incident in a final state: every order, mark, notice and timer of it ends with it.
-    pub(super) fn finish(
-        &mut self,
-        id: &IncidentId,
-        state: IncidentState,
-        disposition: Option<DispositionCode>,
-        recall: Recall,
-    ) {
-        self.end_call(id, "ended");
-        self.stop_waiting(id);
+    pub(super) fn finish(&mut self, state: IncidentState, reason: Recall, ending: Ending) {
+        let id = ending.incident.clone();
+        self.end_call(&id, "ended");
+        self.stop_waiting(&id);
         let now = self.now;
         if state == IncidentState::Closed {
-            self.reach(id, Milestone::Closed, now, None);
+            self.reach(&id, Milestone::Closed, now, None);
         }
-        self.move_to(id, state);
-        self.cancel_marks(id, 0, |_| true);
-        self.drop_notices_of(id);
-        let bound = |o: &super::state::Order| o.is_live() || o.may_yet_come();
-        let live: Vec<OrderId> = self.orders_of(id).filter(|o| bound(o)).map(|o| o.id.clone()).collect();
-        for order in live {
-            // Recalling one may have ended another: a cover goes when its original is back.
-            if bound(&self.orders[&order]) {
-                self.recall(&order, recall);
-            }
+        self.move_to(&id, state);
+        self.cancel_marks(&id, 0, |_| true);
+        if let Some(key) = self.incidents[&id].flood.clone() {
+            self.end_flood(&id, &key);
         }
-        if let Some(key) = self.incidents[id].flood.clone() {
-            self.end_flood(id, &key);
-        }
+        self.drop_notices_of(&id);
+        let bound: Vec<u32> = self.orders_of(&id).filter(|o| o.is_bound()).map(|o| o.id.n).collect();
+        self.take_back(&id, &bound, reason);
+        self.then(Todo::End(Box::new(ending)));
+    }
+
+    /// Nobody is bound by it any more.
+    pub(super) fn ended(&mut self, ending: Ending) {
+        let (id, now) = (ending.incident, self.now);
         let kept = self.playbook.limits.closed_kept;
-        self.incident_mut(id).closed = Some(Closing { at: now, disposition: disposition.clone() });
+        self.incident_mut(&id).closed = Some(Closing { at: now, disposition: ending.disposition.clone() });
         self.wheel.insert(now + kept, Deadline::Retire(id.clone()));
-        if let Some(disposition) = disposition {
-            self.say(Some(id), Actor::Engine, What::Closed { disposition });
+        if let Some(disposition) = ending.disposition {
+            self.say(Some(&id), Actor::Engine, What::Closed { disposition });
+        }
+        if ending.prevention {
+            self.prevention(&id);
         }
     }
 

@@ -7,12 +7,16 @@
 //! plan happens once, in plan order.
 
 use super::deadline::Deadline;
-use super::escalation::Miss;
+use super::escalation::{Escalation, Miss};
+use super::plan::Carried;
 use super::state::{Incident, MarkRun, MarkState, Order};
 use super::wheel::Wheel;
 use super::{Actor, Engine, Lateness, NoticeKind, What};
 use crate::model::{IncidentId, MarkName, Millis, OrderId, OrderState, Role, Timestamp};
 use crate::playbook::{Anchor, Milestone, Plan, Scope};
+
+/// Marks that are found missed together, before what the plan says to them is done.
+const MISSED_AT_ONCE: usize = 16;
 
 /// Puts the deadlines of a mark on the wheel. `order` is 0 for a mark of the incident.
 pub(super) fn arm(wheel: &mut Wheel<Deadline>, id: &IncidentId, order: u32, ix: usize, run: &MarkRun) {
@@ -123,39 +127,41 @@ impl Engine {
     }
 
     /// Another plan is in force: the marks of an order that it knows by name and milestone go on under it, those it does not
-    /// know end, and those it adds begin now. `runs` are the marks as they stood under the plan before.
-    pub(super) fn rearm_order(&mut self, id: &OrderId, before: &Plan, ring_limit_before: Millis, runs: Vec<MarkRun>) {
+    /// know end, and those it adds begin now. `carried` says for each mark of the plan before what becomes of it.
+    pub(super) fn rearm_order(&mut self, id: &OrderId, carried: &[Option<Carried>]) {
         let (plan, now) = (self.incidents[&id.incident].plan.clone(), self.now);
         let ring_limit = self.playbook.rings.limit(self.incidents[&id.incident].classification.ring);
-        let mut carried: Vec<MarkRun> = Vec::new();
-        for run in runs {
-            let old = &before.marks[usize::from(run.mark)];
-            let like = |m: &crate::playbook::Mark| {
-                m.scope == Scope::Order && (&m.name, m.milestone) == (&old.name, old.milestone)
-            };
-            if let Some(ix) = plan.marks.iter().position(like) {
-                let mut run = MarkRun { mark: u16::try_from(ix).expect("a plan has some ten marks"), ..run };
-                let limit = plan.marks[ix].limit(ring_limit);
-                // A faster measure counts from now, but never gives more time than was left.
-                if run.state == MarkState::Running && limit < old.limit(ring_limit_before) && now + limit < run.limit_at
-                {
-                    let warn = plan.marks[ix].warning(ring_limit).map(|span| now + span);
-                    (run.limit_at, run.due, run.warn) = (now + limit, now + limit, warn);
-                }
-                carried.push(run);
+        let mut runs: Vec<MarkRun> = Vec::new();
+        for run in &self.orders[id].marks {
+            let Some(Some(to)) = carried.get(usize::from(run.mark)) else { continue };
+            let mut run = MarkRun { mark: to.mark, ..run.clone() };
+            let mark = &plan.marks[usize::from(to.mark)];
+            let limit_at = now + mark.limit(ring_limit);
+            // A faster measure counts from now, but never gives more time than was left.
+            if run.state == MarkState::Running && to.faster && limit_at < run.limit_at {
+                let warn = mark.warning(ring_limit).map(|span| now + span);
+                (run.limit_at, run.due, run.warn) = (limit_at, limit_at, warn);
             }
-        }
-        self.order_mut(id).marks.clone_from(&carried);
-        for (ix, run) in carried.iter().enumerate() {
-            arm(&mut self.wheel, &id.incident, id.n, ix, run);
+            runs.push(run);
         }
         if self.orders[id].is_live() {
-            self.arm_new_order_marks(id);
+            runs.extend(self.marks_lacking(id, &runs));
+        }
+        // Most orders are measured as before; they need not be written.
+        if runs == self.orders[id].marks {
+            return;
+        }
+        let before = std::mem::replace(&mut self.order_mut(id).marks, runs);
+        for (ix, run) in before.iter().enumerate().filter(|(_, run)| run.state.waits()) {
+            disarm(&mut self.wheel, &id.incident, id.n, ix, run);
+        }
+        for (ix, run) in self.orders[id].marks.iter().enumerate() {
+            arm(&mut self.wheel, &id.incident, id.n, ix, run);
         }
     }
 
-    /// Arms the marks that an order of a plan put in force just now lacks, counted from now.
-    fn arm_new_order_marks(&mut self, id: &OrderId) {
+    /// The marks that an order of a plan put in force just now lacks, counted from now.
+    fn marks_lacking(&self, id: &OrderId, runs: &[MarkRun]) -> Vec<MarkRun> {
         let (incident, order, now) = (&self.incidents[&id.incident], &self.orders[id], self.now);
         let ring_limit = self.playbook.rings.limit(incident.classification.ring);
         let c = &incident.classification;
@@ -164,20 +170,14 @@ impl Engine {
                 && mark.echelon.is_none_or(|e| e == order.echelon)
                 && (order.role != Role::Cover || mark.milestone == Milestone::Signed)
                 && !reached(order, mark.milestone)
-                && !order.marks.iter().any(|run| usize::from(run.mark) == *ix)
+                && !runs.iter().any(|run| usize::from(run.mark) == *ix)
                 && mark.applies(c.ring, c.severity, &c.category, self.local(now).minute)
         });
-        let new: Vec<MarkRun> = lacking
-            .map(|(ix, mark)| {
-                let ix = u16::try_from(ix).expect("a plan has some ten marks");
-                run_of(ix, now, mark.limit(ring_limit), mark.warning(ring_limit))
-            })
-            .collect();
-        for run in new {
-            let ix = self.orders[id].marks.len();
-            arm(&mut self.wheel, &id.incident, id.n, ix, &run);
-            self.order_mut(id).marks.push(run);
-        }
+        let new = lacking.map(|(ix, mark)| {
+            let ix = u16::try_from(ix).expect("a plan has some ten marks");
+            run_of(ix, now, mark.limit(ring_limit), mark.warning(ring_limit))
+        });
+        new.collect()
     }
 
     /// A milestone of the incident was reached at `done`, told now. With an echelon, only its marks are.
@@ -262,52 +262,57 @@ impl Engine {
     }
 
     /// Finds all that the incident misses at this instant, and does what the plan says, once each.
-    pub(super) fn miss_all(&mut self, due: Timestamp, id: &IncidentId, first: (u32, u16)) -> usize {
-        let mut fallen_due = vec![(due, first)];
+    pub(super) fn miss_all(&mut self, due: Timestamp, id: &IncidentId, (order, ix): (u32, u16)) {
+        // Among the others that fell due with it, it is found again.
+        let waits = self.run(id, order, usize::from(ix)).is_some_and(|run| run.state.waits() && run.due == due);
+        if !waits {
+            return;
+        }
+        self.wheel.insert(due, Deadline::Due(id.clone(), order, ix));
         let until = if self.excused { self.now } else { due };
-        while let Some((at, (order, ix))) = self.next_due_of(id, until) {
-            fallen_due.push((at, (order, ix)));
-        }
+        self.escalate(Escalation::of_misses(id.clone(), until, self.excused));
+    }
+
+    /// Marks as missed what the incident missed by `until`, in plan order, then by order number, so that the story reads
+    /// the same whatever deadline came up first; at most [`MISSED_AT_ONCE`], the rest stays due.
+    pub(super) fn miss_some(&mut self, id: &IncidentId, until: Timestamp) -> Vec<Miss> {
         let plan = self.incidents[id].plan.clone();
+        let due = self.due_of(id, until);
         let mut misses: Vec<Miss> = Vec::new();
-        for (at, (order, ix)) in &fallen_due {
-            if let Some(miss) = self.miss(*at, id, *order, usize::from(*ix), &plan) {
-                misses.push(miss);
-            }
+        for (_, order, ix, at) in due.into_iter().take(MISSED_AT_ONCE) {
+            let place = u16::try_from(ix).expect("a plan has some ten marks");
+            self.wheel.cancel(at, &Deadline::Due(id.clone(), order, place));
+            misses.extend(self.miss(at, id, order, ix, &plan));
         }
-        // Plan order, then order number: the story reads the same whatever deadline came up first.
-        misses.sort_by_key(|miss| (miss.mark, miss.order.clone()));
         for miss in &misses {
-            let lateness = self.lateness(miss.due);
+            let mark = &plan.marks[usize::from(miss.mark)].name;
             let what = What::Missed {
-                mark: miss.name.clone(),
-                order: miss.order.clone(),
+                mark: mark.clone(),
+                order: miss.order_of(id),
                 round: miss.round,
-                held: self.incidents[id].is_held(&miss.name),
-                lateness,
+                held: self.incidents[id].is_held(mark),
+                lateness: self.lateness(miss.due),
             };
             self.say(Some(id), Actor::Engine, what);
         }
-        self.escalate(id, &misses);
-        fallen_due.len()
+        misses
     }
 
-    /// Takes the next deadline off the wheel if it is a miss of this incident by `until`.
-    fn next_due_of(&mut self, id: &IncidentId, until: Timestamp) -> Option<(Timestamp, (u32, u16))> {
-        let waiting = |run: &MarkRun| run.state.waits() && run.due <= until;
-        let incident = self.incidents.get(id)?;
-        let own = incident.marks.iter().enumerate().filter(|(_, r)| waiting(r)).map(|(ix, r)| (r.due, 0, ix));
-        let orders = self
-            .orders_of(id)
-            .flat_map(|o| o.marks.iter().enumerate().filter(|(_, r)| waiting(r)).map(|(ix, r)| (r.due, o.id.n, ix)));
-        let found: Vec<_> = own.chain(orders).collect();
-        for (at, order, ix) in found {
-            let ix = u16::try_from(ix).expect("a plan has some ten marks");
-            if self.wheel.cancel(at, &Deadline::Due(id.clone(), order, ix)) {
-                return Some((at, (order, ix)));
-            }
+    /// What waits and is due by `until`: its place in the plan, its order, its place among the marks of that, its instant.
+    fn due_of(&self, id: &IncidentId, until: Timestamp) -> Vec<(u16, u32, usize, Timestamp)> {
+        fn due(order: u32, runs: &[MarkRun], until: Timestamp) -> impl Iterator<Item = (u16, u32, usize, Timestamp)> {
+            let waiting = move |(_, run): &(usize, &MarkRun)| run.state.waits() && run.due <= until;
+            runs.iter().enumerate().filter(waiting).map(move |(ix, run)| (run.mark, order, ix, run.due))
         }
-        None
+        let Some(incident) = self.incidents.get(id) else { return Vec::new() };
+        let own = due(0, &incident.marks, until);
+        let mut found: Vec<_> = own.chain(self.orders_of(id).flat_map(|o| due(o.id.n, &o.marks, until))).collect();
+        // A missed mark of an order waits for its milestone, but is not due any more.
+        found.retain(|&(_, order, ix, at)| {
+            u16::try_from(ix).is_ok_and(|ix| self.wheel.holds(at, &Deadline::Due(id.clone(), order, ix)))
+        });
+        found.sort_unstable();
+        found
     }
 
     /// Marks one mark as missed and, for the incident's own, sets its next round.
@@ -319,15 +324,7 @@ impl Engine {
         }
         let mark = &plan.marks[usize::from(run.mark)];
         (run.state, run.rounds) = (MarkState::Missed, run.rounds + 1);
-        let miss = Miss {
-            mark: run.mark,
-            name: mark.name.clone(),
-            milestone: mark.milestone,
-            order: (order > 0).then(|| OrderId { incident: id.clone(), n: order }),
-            round: run.rounds,
-            actions: mark.on_miss.clone(),
-            due,
-        };
+        let miss = Miss { mark: run.mark, order, round: run.rounds, due };
         if order == 0 && mark.milestone != Milestone::Verified {
             let span = mark.repeat.unwrap_or_else(|| run.limit_at.since(run.anchor)).max(Millis::from_secs(1));
             run.due = now + span;
@@ -376,6 +373,7 @@ fn run_of(mark: u16, anchor: Timestamp, limit: Millis, warning: Option<Millis>) 
         warn: warning.map(|span| anchor + span),
         state: MarkState::Running,
         rounds: 0,
+        gap_taken: false,
     }
 }
 

@@ -16,9 +16,15 @@
 //!
 //! # Time
 //! A deadline fires *as of its own instant*, however late the shell calls: decisions do not depend on how often the
-//! clock is looked at, and a history replayed gives the same bytes. Only what fell due during our own outage fires as
+//! clock is looked at, and a history replayed gives the same bytes. An input that is received at that very instant comes
+//! before it, since a limit belongs to the time that is given: the shell lets time pass up to the instant before. Only what fell due during our own outage fires as
 //! of the restart, once, marked late. At one instant deadlines fire in the order of their content, never of their
 //! insertion, so that a restored engine goes on exactly as one that never stopped.
+//!
+//! # Small steps
+//! One input, and one call of `advance`, changes at most [`CHANGED_MAX`] documents and gives at most [`EFFECTS_MAX`] effects.
+//! What is more is left on an agenda (`agenda`), which is worked off at the same instant before anything else happens; so
+//! the caller lets time pass until [`Engine::advance`] says that nothing is left, and only then steps the next input.
 //!
 //! # Invariants
 //! Every accepted report belongs to exactly one incident. Levels only climb. Closing leaves no timer. No order leaves
@@ -26,6 +32,7 @@
 //! that is not the order of the ids.
 
 mod acts;
+mod agenda;
 mod allcall;
 mod commands;
 mod deadline;
@@ -35,6 +42,7 @@ mod escalation;
 mod fleet;
 mod folding;
 mod grid;
+mod hours;
 mod input;
 mod lifecycle;
 pub mod linkage;
@@ -44,6 +52,7 @@ mod notices;
 mod plan;
 mod repeats;
 mod reports;
+mod roster;
 mod snapshot;
 pub mod state;
 mod timeline;
@@ -56,6 +65,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+pub use agenda::{CHANGED_MAX, EFFECTS_MAX, Todo};
 pub use effect::{
     AgencyMessage, Answer, Call, Callee, Effect, Notice, NoticeKind, OrderMessage, Refusal, ReportAnswer, ReportOutcome,
 };
@@ -70,17 +80,14 @@ pub use crate::model::Verdict;
 
 use crate::model::{Body, Event, IncidentId, Lane, LocalTime, Millis, OrderId, PostId, Severity, Timestamp};
 use crate::playbook::Playbook;
+use agenda::Spent;
 use deadline::Deadline;
 use repeats::Repeats;
 use snapshot::Key;
-use state::{Bucket, CallList, Head, Incident, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION};
+use state::{Bucket, CallList, Head, Incident, Left, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION};
 
-/// Deadlines fired by one call of [`Engine::advance`].
+/// Deadlines fired, and entries of the agenda worked off, by one call of [`Engine::advance`].
 const FIRED_MAX: usize = 64;
-
-/// Documents changed, and effects given, after which one call of [`Engine::advance`] fires no further deadline.
-const CHANGED_ENOUGH: usize = 48;
-const EFFECTS_ENOUGH: usize = 192;
 
 /// One command area: its incidents, posts and marks.
 #[derive(Debug)]
@@ -102,6 +109,8 @@ pub struct Engine {
     notices: BTreeMap<SmolStr, OpenNotice>,
     buckets: BTreeMap<SmolStr, Bucket>,
     repeats: Repeats,
+    /// What is left to do, the first to be done in front.
+    agenda: BTreeMap<i64, Left>,
     changed: BTreeSet<Key>,
 
     // Derived: built anew by a restore.
@@ -113,6 +122,8 @@ pub struct Engine {
 
     /// The post that reports what it came upon, while that report is taken in.
     viewing: Option<PostId>,
+    /// What the input, deadline or entry of the agenda that is worked off now has come to.
+    piece: agenda::Piece,
     /// The caller's buffer, while a step runs.
     out: Vec<Effect>,
 }
@@ -147,12 +158,14 @@ impl Engine {
             notices: BTreeMap::new(),
             buckets: BTreeMap::new(),
             repeats: Repeats::default(),
+            agenda: BTreeMap::new(),
             changed: BTreeSet::new(),
             fleet,
             wheel: wheel::Wheel::default(),
             queue: BTreeSet::new(),
             near: matching::Nearby::default(),
             viewing: None,
+            piece: agenda::Piece::default(),
             out: Vec::new(),
         }
     }
@@ -176,6 +189,10 @@ impl Engine {
 
     /// Builds everything that is derived from documents.
     fn derive(&mut self) {
+        // A head of an older version does not say what hours have begun and ended: then all by now.
+        if self.now != Timestamp(0) && self.head.hours.is_none() {
+            self.hours_up_to_now();
+        }
         let posts: Vec<_> = self.posts.iter().map(|(id, record)| (id.clone(), record.clone())).collect();
         for (id, record) in posts {
             if record.gone {
@@ -190,14 +207,13 @@ impl Engine {
             self.put_task(&order);
         }
         self.arm_all();
+        self.look_for_the_gone();
     }
 
     /// Puts every deadline on an empty wheel: after a restore, and after a playbook whose spans may be others.
     fn arm_all(&mut self) {
         self.wheel = wheel::Wheel::default();
-        if self.now != Timestamp(0) {
-            self.arm_all_hours();
-        }
+        self.arm_all_hours();
         for minute in self.repeats.minutes().collect::<BTreeSet<_>>() {
             self.wheel.insert(Repeats::dies(minute, self.playbook.limits.repeats_known), Deadline::Forget(minute));
         }
@@ -249,66 +265,55 @@ impl Engine {
         if self.now == Timestamp(0) {
             self.now = at;
             self.touch(Key::Head);
+            self.hours_up_to_now();
             self.arm_all_hours();
-        }
-    }
-
-    fn arm_all_hours(&mut self) {
-        let posts: Vec<PostId> = self.fleet.iter().map(|u| u.spec.id.clone()).collect();
-        for post in posts {
-            self.arm_hours(&post);
         }
     }
 
     // In
 
-    /// Applies one input at `at` (never before an earlier step's `at`), after firing everything due up to then.
+    /// Applies one input at `at` (never before an earlier step's `at`). Everything due before `at` has been fired by then,
+    /// and nothing is left to do: [`Engine::advance`] said so. What falls due at the very instant fires after the input,
+    /// unless time was let pass up to and including it. What the input leaves to do is done by `advance`.
+    ///
+    /// # Panics
+    /// When something due before `at`, or left to do, stands before the input: it would be decided on a half state, and
+    /// one step would grow without bound. Only an outage and a set clock, which change nothing but what is said, may come in.
     pub fn step(&mut self, at: Timestamp, input: Input, effects: &mut Vec<Effect>) -> Answer {
-        self.wake(at);
-        if let Input::Outage(outage) = input {
-            return self.resume(at, outage, effects);
-        }
-        while !self.advance(at, effects) {}
+        let comes_in = matches!(input, Input::Outage(_) | Input::WallSet(_));
+        assert!(comes_in || self.next_due().is_none_or(|due| due >= at && self.agenda.is_empty()), "advance first");
         std::mem::swap(&mut self.out, effects);
+        self.open_piece();
+        self.wake(at);
         self.now = self.now.max(at);
-        let before = (self.out.len(), self.changed.len());
         let answer = match input {
             Input::Event(event, verdict) => self.event(*event, verdict.map(|v| *v)),
             Input::Roster(change) => self.roster(change),
             Input::Playbook(playbook) => self.swap_playbook(playbook),
             Input::Delivery(delivery) => self.delivery(&delivery),
             Input::WallSet(by_ms) => self.wall_set(by_ms),
-            Input::Outage(_) => unreachable!("handled above"),
+            Input::Outage(outage) => self.resume(outage),
         };
         // What changed nothing (a post's position) leaves no document, so that nobody has to write it.
-        if before != (self.out.len(), self.changed.len()) {
-            self.touch(Key::Head);
-        }
+        self.close_piece(&mut Spent::default());
         std::mem::swap(&mut self.out, effects);
         answer
     }
 
-    /// Lets time pass: fires what is due up to and including `to`, in order, at most a bounded number of deadlines.
-    /// Returns whether everything due has been fired; else the caller commits and calls again.
+    /// Lets time pass: does what was left to do, then fires what is due up to and including `to`, in order, as much as one
+    /// step may do. Returns whether nothing is left and everything due has been fired; else the caller calls again.
     pub fn advance(&mut self, to: Timestamp, effects: &mut Vec<Effect>) -> bool {
-        self.wake(to);
         std::mem::swap(&mut self.out, effects);
-        let mut fired = 0;
-        let (said, changed) = (self.out.len(), self.changed.len());
-        while fired < FIRED_MAX
-            && self.out.len() - said < EFFECTS_ENOUGH
-            && self.changed.len() - changed < CHANGED_ENOUGH
-        {
-            let Some((due, deadline)) = self.wheel.pop(to) else { break };
-            // What fell due during our own outage fires as of our return; all else as of its own instant.
-            let back = self.outage.map(|outage| outage.to).filter(|back| due <= *back);
-            self.excused = back.is_some();
-            self.now = self.now.max(back.map_or(due, |back| back.min(to)));
-            self.touch(Key::Head);
-            fired += self.fire(due, deadline);
+        let mut spent = Spent::default();
+        self.open_piece();
+        self.wake(to);
+        self.close_piece(&mut spent);
+        for _ in 0..FIRED_MAX {
+            if !self.next_piece(to, &mut spent) {
+                break;
+            }
         }
-        self.excused = false;
-        let done = self.wheel.next_at().is_none_or(|next| next > to);
+        let done = self.next_due().is_none_or(|next| next > to) && self.agenda.is_empty();
         if done && self.outage.is_some_and(|outage| outage.to <= to) {
             self.outage = None;
         }
@@ -319,39 +324,59 @@ impl Engine {
         done
     }
 
-    /// Fires one deadline, and with it the misses of the same incident at the same instant; returns how many.
-    fn fire(&mut self, due: Timestamp, deadline: Deadline) -> usize {
+    /// Works off the next entry of the agenda, else fires the next deadline. False when nothing is due, or has room.
+    fn next_piece(&mut self, to: Timestamp, spent: &mut Spent) -> bool {
+        if let Some((&n, _)) = self.agenda.first_key_value() {
+            if !spent.leaves(agenda::ANY) {
+                return false;
+            }
+            self.open_piece();
+            self.work_off(n);
+            return self.close_piece(spent);
+        }
+        let has_room = |deadline: &Deadline| spent.leaves(agenda::at_most(deadline));
+        if !self.wheel.first(to).is_some_and(has_room) {
+            return false;
+        }
+        let Some((due, deadline)) = self.wheel.pop(to) else { return false };
+        self.open_piece();
+        self.touch(Key::Head);
+        // What fell due during our own outage fires as of our return; all else as of its own instant.
+        let back = self.outage.map(|outage| outage.to).filter(|back| due <= *back);
+        self.excused = back.is_some();
+        self.now = self.now.max(back.map_or(due, |back| back.min(to)));
+        self.fire(due, deadline);
+        self.excused = false;
+        self.close_piece(spent)
+    }
+
+    /// Fires one deadline, and with a miss those of the same incident at the same instant.
+    fn fire(&mut self, due: Timestamp, deadline: Deadline) {
         match deadline {
             Deadline::Warn(incident, mark) => self.warn(&incident, 0, mark),
             Deadline::WarnOrder(order, mark) => self.warn(&order.incident, order.n, mark),
-            Deadline::Due(incident, order, mark) => return self.miss_all(due, &incident, (order, mark)),
+            Deadline::Due(incident, order, mark) => self.miss_all(due, &incident, (order, mark)),
             Deadline::Expiry(order) => self.expire(&order),
             Deadline::Take(notice) => self.pass_notice(&notice),
             Deadline::CallEnds(incident) => self.end_call(&incident, "time is over"),
             Deadline::CallGoesOn(incident) => self.work_call(&incident),
-            Deadline::Hours(post) => self.hours_changed(&post),
+            Deadline::Hours(post) => self.hours_changed(due, &post),
             Deadline::Quiet(incident) => self.flood_quiet(&incident),
             Deadline::Forget(minute) => self.forget_minute(minute),
             Deadline::Retire(incident) => self.retire(&incident),
         }
-        1
     }
 
     /// We were down: what fell due until our return fires once, marked late through our own outage, as time is advanced;
     /// so acts that were received before their marks, and read only now, can still come in between.
-    fn resume(&mut self, at: Timestamp, outage: Outage, effects: &mut Vec<Effect>) -> Answer {
+    fn resume(&mut self, outage: Outage) -> Answer {
         self.outage = Some(outage);
         let overdue = self.wheel.next_at().is_some_and(|next| next <= outage.to);
-        self.now = self.now.max(at);
-        std::mem::swap(&mut self.out, effects);
-        self.touch(Key::Head);
         self.say(None, Actor::Engine, What::Outage { from: outage.from, to: outage.to });
         if overdue {
             let text = format!("marks fell due while nobody watched, {} until {}", outage.from, outage.to);
             self.notice(None, NoticeKind::Outage, text);
         }
-        std::mem::swap(&mut self.out, effects);
-        self.advance(at, effects);
         Answer::applied(None)
     }
 
@@ -377,10 +402,10 @@ impl Engine {
 
     // Out
 
-    /// The next instant at which something falls due.
+    /// The next instant at which something falls due; the present one while something is left to do.
     #[must_use]
     pub fn next_due(&self) -> Option<Timestamp> {
-        self.wheel.next_at()
+        self.agenda_at().or_else(|| self.wheel.next_at())
     }
 
     // Look
@@ -454,11 +479,13 @@ impl Engine {
         self.wheel.len()
     }
 
-    // Shared by the parts
-
-    fn touch(&mut self, key: Key) {
-        self.changed.insert(key);
+    /// Entries of the agenda: what an input or a deadline began and left to the steps that follow.
+    #[must_use]
+    pub fn left_to_do(&self) -> usize {
+        self.agenda.len()
     }
+
+    // Shared by the parts
 
     fn local(&self, at: Timestamp) -> LocalTime {
         at.local(&self.playbook.zone)
@@ -473,13 +500,13 @@ impl Engine {
 
     /// The incident, to be changed; its document will be written.
     fn incident_mut(&mut self, id: &IncidentId) -> &mut Incident {
-        self.changed.insert(Key::Incident(id.clone()));
+        self.touch(Key::Incident(id.clone()));
         self.incidents.get_mut(id).expect("ids inside the engine come from its own map")
     }
 
     /// The order, to be changed; its document will be written.
     fn order_mut(&mut self, id: &OrderId) -> &mut Order {
-        self.changed.insert(Key::Order(id.clone()));
+        self.touch(Key::Order(id.clone()));
         self.orders.get_mut(id).expect("ids inside the engine come from its own map")
     }
 

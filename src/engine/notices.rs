@@ -5,6 +5,7 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::snapshot::Key;
 use super::state::{OpenNotice, STATE_VERSION};
@@ -13,8 +14,11 @@ use crate::model::{Desk, IncidentId, Millis, Severity};
 use crate::playbook::Subscription;
 
 impl Engine {
-    /// Raises a notice at every desk that subscribed to its kind.
+    /// Raises a notice at every desk that subscribed to its kind; where enough is done already, in the next step.
     pub(super) fn notice(&mut self, incident: Option<&IncidentId>, kind: NoticeKind, text: String) {
+        if self.enough() {
+            return self.leave(Todo::Notice { incident: incident.cloned(), desk: None, kind, text });
+        }
         let severity = incident.and_then(|id| self.incidents.get(id)).map(|i| i.classification.severity);
         let hear = |s: &&Subscription| hears(s, kind, severity);
         let to: Vec<(Desk, Option<Millis>)> =
@@ -24,6 +28,15 @@ impl Engine {
                 self.notice_desk(incident, desk, kind, text.clone(), take_within);
             }
         }
+    }
+
+    /// Raises a notice at the desk of supervision, whether it subscribed or not.
+    pub(super) fn supervise(&mut self, id: &IncidentId, kind: NoticeKind, text: String) {
+        if self.enough() {
+            let desk = Some(Desk::Supervision);
+            return self.leave(Todo::Notice { incident: Some(id.clone()), desk, kind, text });
+        }
+        self.notice_desk(Some(id), Desk::Supervision, kind, text, None);
     }
 
     /// Raises a notice at one desk, whether it subscribed or not.
@@ -178,6 +191,9 @@ impl Engine {
         let ids: Vec<SmolStr> =
             self.notices.values().filter(|n| n.incident.as_ref() == Some(incident)).map(|n| n.id.clone()).collect();
         for id in ids {
+            if self.enough() {
+                return self.leave(Todo::DropNotices(incident.clone()));
+            }
             self.drop_notice(&id);
         }
     }
@@ -189,6 +205,9 @@ impl Engine {
         let all = incident.plan.agencies.iter().chain(listed.unwrap_or_default());
         let new: Vec<_> = all.filter(|a| !incident.agencies.contains(*a)).cloned().collect();
         for agency in new {
+            if self.enough() {
+                return self.leave(Todo::Agencies { incident: id.clone(), reason: reason.into() });
+            }
             let incident = self.incident_mut(id);
             if !incident.agencies.insert(agency.clone()) {
                 continue;

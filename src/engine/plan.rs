@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::agenda::Todo;
 use super::dispatch::Cause;
 use super::snapshot::Key;
 use super::state::{Incident, NeedRun, ReportRecord, STATE_VERSION};
@@ -15,7 +17,7 @@ use super::{Actor, Engine, NoticeKind, What};
 use crate::model::{
     Classification, IncidentId, IncidentState, Lane, Meta, OrderId, Place, PlaceRef, Recall, Severity, Spot, Timestamp,
 };
-use crate::playbook::{Milestone, Plan};
+use crate::playbook::{Mark, Milestone, Plan, Scope};
 
 /// What an incident is opened with.
 pub(super) struct Opening {
@@ -26,6 +28,61 @@ pub(super) struct Opening {
     pub clock_from: Timestamp,
     /// The bucket of the flood it counts, if it is one.
     pub flood: Option<SmolStr>,
+}
+
+/// An incident that becomes another one, as far as that is done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Which.
+    pub(super) incident: IncidentId,
+    /// What it is from now on.
+    class: Classification,
+    /// Why.
+    why: SmolStr,
+    /// What comes next.
+    stage: Stage,
+}
+
+/// How far an evaluation is. Each stage is one that a step can leave to the next.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Stage {
+    /// Nothing is done; with the place where it is from now on, when that changes.
+    New { place: Option<Place> },
+    /// Class, place and own marks are the new ones; its orders from this number on are still measured by the plan before.
+    Orders { change: Box<Change>, from: u32 },
+    /// All are measured by the plan in force.
+    Plan { change: Box<Change> },
+    /// Who is no longer needed has been taken back.
+    Ask { change: Box<Change> },
+    /// The needs are the new ones; posts from this order on do not know it yet.
+    Tell { change: Box<Change>, from: u32, serve: bool },
+    /// All know it.
+    Serve,
+    /// It asks for nobody.
+    Done,
+}
+
+/// What an evaluation goes by that the incident's document no longer says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Change {
+    /// What it was before.
+    before: Classification,
+    /// Its place is another one.
+    moved: bool,
+    /// The number of its newest order.
+    orders: u32,
+    /// What becomes of an order's mark, by its place in the plan before.
+    carried: Vec<Option<Carried>>,
+}
+
+/// A mark of orders that goes on under the plan in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Carried {
+    /// Its place in that plan.
+    pub mark: u16,
+    /// Its limit is shorter there.
+    pub faster: bool,
 }
 
 impl Engine {
@@ -171,7 +228,7 @@ impl Engine {
         }
     }
 
-    /// The incident has become another one: `class` and `place` are what it is now.
+    /// The incident has become another one: `class` and `place` are what it is now. Returns the orders issued in this step.
     pub(super) fn evaluate(
         &mut self,
         id: &IncidentId,
@@ -179,26 +236,67 @@ impl Engine {
         place: Option<Place>,
         why: &str,
     ) -> Vec<OrderId> {
+        self.go_on_evaluating(Evaluation { incident: id.clone(), class, why: why.into(), stage: Stage::New { place } })
+    }
+
+    /// Evaluates from stage to stage, as far as this step goes; the rest follows at the same instant.
+    pub(super) fn go_on_evaluating(&mut self, mut evaluation: Evaluation) -> Vec<OrderId> {
+        let id = evaluation.incident.clone();
+        loop {
+            if self.must_wait() && evaluation.stage != Stage::Done {
+                // Its place in the queue is that of what it is by now; it is served when all this is done.
+                self.requeue(&id);
+                self.leave(Todo::Evaluate(Box::new(evaluation)));
+                return Vec::new();
+            }
+            let Evaluation { class, why, stage, .. } = &mut evaluation;
+            let next = match std::mem::replace(stage, Stage::Serve) {
+                Stage::New { place } => self.become_another(&id, class, place, why),
+                Stage::Orders { change, from } => self.rearm_orders(&id, change, from),
+                Stage::Plan { change } => self.put_in_force(&id, class, why, change),
+                Stage::Ask { change } => {
+                    self.ask(&id);
+                    Stage::Tell { change, from: 1, serve: true }
+                }
+                Stage::Tell { change, from, serve } => self.tell_change(&id, class, change, from, serve),
+                Stage::Serve => {
+                    let orders = self.serve(&id, &Cause::Evaluated(why.clone()));
+                    self.call_all_at_severity_one(&id);
+                    return orders;
+                }
+                Stage::Done => return Vec::new(),
+            };
+            evaluation.stage = next;
+        }
+    }
+
+    /// Its place and its class are others now, and so are its own marks; those of its orders follow.
+    fn become_another(
+        &mut self,
+        id: &IncidentId,
+        class: &Classification,
+        place: Option<Place>,
+        why: &SmolStr,
+    ) -> Stage {
         self.no_flood(id);
         let before = self.incidents[id].clone();
-        let live: Vec<OrderId> = self.orders_of(id).filter(|o| o.is_live()).map(|o| o.id.clone()).collect();
         let moved = place.is_some();
         self.unqueue(id);
         if let Some(place) = place {
             self.near.remove(&before);
             self.incident_mut(id).place = place.clone();
             self.near.put(&self.incidents[id]);
-            let what = What::Located { area: place.area, ring: place.ring, why: why.into() };
+            let what = What::Located { area: place.area, ring: place.ring, why: why.clone() };
             self.say(Some(id), Actor::Engine, what);
             if self.incidents[id].place.spot == Spot::Known {
                 self.reach(id, Milestone::Located, self.now, None);
             }
         }
-        if class != before.classification {
+        if *class != before.classification {
             let what = What::Reclassified {
                 from: Box::new(before.classification.clone()),
                 to: Box::new(class.clone()),
-                why: why.into(),
+                why: why.clone(),
             };
             self.near.remove(&self.incidents[id].clone());
             self.incident_mut(id).classification = class.clone();
@@ -207,34 +305,48 @@ impl Engine {
         }
         self.retell_tasks(id);
         let place = self.incidents[id].place.clone();
-        let plan = self.plan_for(&class, &place, &before.plan);
-        let rises = Self::rises(&before.classification, &class);
-        let milder = class.severity > before.classification.severity;
-        self.change_plan(id, plan, &before);
+        let plan = self.plan_for(class, &place, &before.plan);
+        let carried = self.change_plan(id, plan, &before);
+        let Incident { classification, orders, .. } = before;
+        Stage::Orders { change: Box::new(Change { before: classification, moved, orders, carried }), from: 1 }
+    }
+
+    /// Orders follow the plan that is in force now, each with the marks that it knows; then what begins begins.
+    fn rearm_orders(&mut self, id: &IncidentId, change: Box<Change>, from: u32) -> Stage {
+        for n in from..=change.orders {
+            if self.enough() {
+                return Stage::Orders { change, from: n };
+            }
+            let order = OrderId { incident: id.clone(), n };
+            if self.orders.contains_key(&order) {
+                self.rearm_order(&order, &change.carried);
+            }
+        }
+        Stage::Plan { change }
+    }
+
+    /// The plan is in force: who owns the incident, where it stands, who is told, and who is no longer needed.
+    fn put_in_force(&mut self, id: &IncidentId, class: &Classification, why: &SmolStr, change: Box<Change>) -> Stage {
+        let before = &change.before;
+        let (rises, milder) = (Self::rises(before, class), class.severity > before.severity);
+        self.arm_incident(id, Some(self.now));
         let owner = self.incidents[id].plan.owner(class.severity);
         self.raise_level(id, owner);
         self.state_for_plan(id, rises);
         if !self.incidents[id].asks() {
             // Verifying waits for its answer; what is controlled asks for nobody.
             self.stop_waiting(id);
-            self.reach_what_stands(id);
-            self.tell_change(&live, &class, &before.classification, moved);
-            return Vec::new();
+            return Stage::Tell { change, from: 1, serve: false };
         }
         self.tell_agencies(id, why);
         self.adapt_needs(id);
         // Nothing that was ordered is withdrawn by a rise, unless nobody in the plan is a post at all.
-        let other = class.category != before.classification.category;
+        let other = class.category != before.category;
         if milder || (other && !rises) || self.incidents[id].plan.mediation {
-            self.withdraw(id);
+            let unneeded = self.withdraw(id);
+            self.take_back(id, &unneeded, Recall::NotNeeded);
         }
-        self.ask(id);
-        // Only now: what is joint depends on what is asked for.
-        self.reach_what_stands(id);
-        self.tell_change(&live, &class, &before.classification, moved);
-        let orders = self.serve(id, &Cause::Evaluated(why.into()));
-        self.call_all_at_severity_one(id);
-        orders
+        Stage::Ask { change }
     }
 
     /// Where the incident stands under the plan put in force just now.
@@ -259,20 +371,37 @@ impl Engine {
         }
     }
 
-    /// Posts that keep their orders hear what has become of their incident: another place, class or severity.
-    fn tell_change(&mut self, orders: &[OrderId], now: &Classification, before: &Classification, moved: bool) {
-        if !moved && (&now.category, now.severity) == (&before.category, before.severity) {
-            return;
+    /// Marks whose milestone stands already are reached, and posts that keep their orders hear what has become of their
+    /// incident: another place, class or severity.
+    fn tell_change(
+        &mut self,
+        id: &IncidentId,
+        class: &Classification,
+        change: Box<Change>,
+        from: u32,
+        serve: bool,
+    ) -> Stage {
+        if from == 1 {
+            // Only now: what is joint depends on what is asked for.
+            self.reach_what_stands(id);
         }
-        for order in orders {
-            if self.orders[order].is_live() && self.orders[order].covers.is_none() {
-                self.tell_post(order);
+        let before = &change.before;
+        let heard = change.moved || (&class.category, class.severity) != (&before.category, before.severity);
+        for n in from..=change.orders {
+            if self.enough() {
+                return Stage::Tell { change, from: n, serve };
+            }
+            let order = OrderId { incident: id.clone(), n };
+            if heard && self.orders.get(&order).is_some_and(|o| o.is_live() && o.covers.is_none()) {
+                self.tell_post(&order);
             }
         }
+        if serve { Stage::Serve } else { Stage::Done }
     }
 
-    /// Puts another plan, ring or severity in force: marks that still apply go on, the others end, new ones begin now.
-    fn change_plan(&mut self, id: &IncidentId, plan: Arc<Plan>, before: &Incident) {
+    /// Puts another plan, ring or severity in force: marks of the incident that still apply go on, the others end. Returns
+    /// what becomes of the marks of its orders.
+    fn change_plan(&mut self, id: &IncidentId, plan: Arc<Plan>, before: &Incident) -> Vec<Option<Carried>> {
         let class = self.incidents[id].classification.clone();
         let plan = if plan.id == before.plan.id && before.plan.marks.len() == plan.marks.len() {
             before.plan.clone()
@@ -300,12 +429,7 @@ impl Engine {
                 goes_on.push((ix, old.limit(ring_limit_before), run.clone()));
             }
         }
-        let orders: Vec<OrderId> = self.orders_of(id).map(|o| o.id.clone()).collect();
-        let of_orders: Vec<_> = orders.iter().map(|order| (order.clone(), self.orders[order].marks.clone())).collect();
         self.cancel_marks(id, 0, |_| true);
-        for order in &orders {
-            self.cancel_marks(id, order.n, |_| true);
-        }
         let now = self.now;
         let incident = self.incident_mut(id);
         incident.marks.clear();
@@ -334,11 +458,13 @@ impl Engine {
         for (ix, run) in runs.iter().enumerate() {
             super::marks::arm(&mut self.wheel, id, 0, ix, run);
         }
-        for (order, runs) in of_orders {
-            self.rearm_order(&order, &before.plan, ring_limit_before, runs);
-        }
-        // What begins now is counted from now.
-        self.arm_incident(id, Some(now));
+        let carried = |old: &Mark| {
+            let like = |m: &Mark| m.scope == Scope::Order && (&m.name, m.milestone) == (&old.name, old.milestone);
+            let ix = plan.marks.iter().position(|m| old.scope == Scope::Order && like(m))?;
+            let faster = plan.marks[ix].limit(ring_limit) < old.limit(ring_limit_before);
+            Some(Carried { mark: u16::try_from(ix).expect("a plan has some ten marks"), faster })
+        };
+        before.plan.marks.iter().map(carried).collect()
     }
 
     /// Marks whose milestone has been reached already do not run.
@@ -384,8 +510,10 @@ impl Engine {
         }
     }
 
-    /// An operator lowered it, or made it something else: posts that have not set out and are no longer asked for stand down.
-    fn withdraw(&mut self, id: &IncidentId) {
+    /// An operator lowered it, or made it something else: the orders of posts that have not set out and are no longer asked
+    /// for.
+    fn withdraw(&mut self, id: &IncidentId) -> Vec<u32> {
+        let mut unneeded = Vec::new();
         let c = &self.incidents[id].classification;
         let asked: Vec<_> = self.incidents[id].plan.needs(c.ring, c.severity).to_vec();
         for ix in 0..self.incidents[id].needs.len() {
@@ -396,18 +524,17 @@ impl Engine {
             if wanted == 0 {
                 run_mut.waiting = None;
             }
-            let serving: Vec<OrderId> = self
+            let serving: Vec<u32> = self
                 .orders_of(id)
                 .filter(|o| {
                     o.need == u16::try_from(ix).ok() && o.is_live() && o.state < crate::model::OrderState::EnRoute
                 })
-                .map(|o| o.id.clone())
+                .map(|o| o.id.n)
                 .collect();
             let beyond = self.serving(id, ix).saturating_sub(usize::from(wanted));
-            for order in serving.into_iter().rev().take(beyond) {
-                self.recall(&order, Recall::NotNeeded);
-            }
+            unneeded.extend(serving.into_iter().rev().take(beyond));
         }
+        unneeded
     }
 
     /// Whether `new` is worse than `old` in severity or lane: only then does a later report change an incident.

@@ -14,6 +14,13 @@ use super::{Actor, Answer, Effect, Engine, NoticeKind, ReportAnswer, ReportOutco
 use crate::model::{Body, Event, IncidentId, Link, Meta, OrderId, Report, Spot, Timestamp};
 use crate::playbook::LateAction;
 
+/// Characters of the reason of a link that are kept with it.
+const LINK_REASON_CHARS: usize = 160;
+
+/// Bytes of a link beside its reason, roughly; and of all links of an incident, after which it takes no more.
+const LINK_BYTES: usize = 64;
+const LINKS_BYTES_ENOUGH: usize = 6 * 1024;
+
 /// Characters of a refusal's detail, and of its hint, that are kept for its repeat.
 const REFUSAL_CHARS: usize = 300;
 
@@ -192,12 +199,16 @@ impl Engine {
 
     /// Links two incidents both ways, once.
     pub(super) fn link(&mut self, a: &IncidentId, b: &IncidentId, reason: &str, score: Option<u8>) {
+        // A reason may hold what a producer calls its event, which may be long.
+        let reason: String = reason.chars().take(LINK_REASON_CHARS).collect();
         for (one, other) in [(a, b), (b, a)] {
             let links_max = self.playbook.limits.links_per_incident;
             let incident = self.incident_mut(one);
             // One that everything may belong to is linked from the others; its own document stays small.
-            if incident.links.len() < links_max && !incident.links.iter().any(|l| &l.other == other) {
-                incident.links.push(Link { other: other.clone(), reason: reason.to_owned(), score });
+            let bytes: usize = incident.links.iter().map(|link| link.reason.len() + LINK_BYTES).sum();
+            let room = incident.links.len() < links_max && bytes < LINKS_BYTES_ENOUGH;
+            if room && !incident.links.iter().any(|l| &l.other == other) {
+                incident.links.push(Link { other: other.clone(), reason: reason.clone(), score });
             }
         }
     }

@@ -1,7 +1,8 @@
 //! State as documents: what a step changed, whole; what a restore reads back.
 //!
 //! A document is a key and a JSON text of at most 16 KiB that carries its version. What grows is split: an incident, each
-//! of its orders, each of its reports, each minute of digests and each stretch of an all-call are documents of their own.
+//! of its orders, each of its reports, each minute of digests, each stretch of an all-call and each entry of the agenda are
+//! documents of their own.
 //! A restore puts them back and derives the rest: the wheel from marks, expiries and notices; the fleet's tasks from
 //! live orders; the waiting queue from needs; the index of places from incidents.
 
@@ -13,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, ToSmolStr};
 
 use super::state::{
-    Bucket, CallList, Head, Incident, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION, SeenList,
+    Bucket, CallList, Head, Incident, Left, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION, SeenList,
 };
 use super::{Engine, RestoreError};
 use crate::model::{IncidentId, OrderId, PostId};
@@ -42,6 +43,7 @@ pub(super) enum Key {
     Notice(SmolStr),
     Bucket(SmolStr),
     Digests(i64, u32),
+    Todo(i64),
 }
 
 impl fmt::Display for Key {
@@ -56,6 +58,7 @@ impl fmt::Display for Key {
             Self::Notice(id) => write!(f, "notice/{id}"),
             Self::Bucket(key) => write!(f, "bucket/{key}"),
             Self::Digests(minute, k) => write!(f, "digests/{minute}/{k}"),
+            Self::Todo(n) => write!(f, "todo/{n}"),
         }
     }
 }
@@ -72,6 +75,7 @@ impl FromStr for Key {
             "post" => Ok(Self::Post(rest.into())),
             "notice" => Ok(Self::Notice(rest.into())),
             "bucket" => Ok(Self::Bucket(rest.into())),
+            "todo" => rest.parse().map(Self::Todo).map_err(|e: std::num::ParseIntError| e.to_string()),
             "report" => {
                 let (id, n) = rest.rsplit_once('/').ok_or("no number")?;
                 Ok(Self::Report(id.parse()?, number(n)?))
@@ -95,6 +99,16 @@ fn json<T: Serialize>(value: &T) -> Box<str> {
 }
 
 impl Engine {
+    /// The hash of the playbook in force, as the head among these documents says; `None` where there is no head.
+    ///
+    /// # Errors
+    /// When the head is not one this version wrote.
+    pub fn playbook_hash(documents: &[Document]) -> Result<Option<SmolStr>, RestoreError> {
+        let head = documents.iter().find(|d| d.key == "head").and_then(|d| d.body.as_deref());
+        let wrong = |reason: String| RestoreError { key: "head".to_owned(), reason };
+        head.map(|body| read::<Head>(body).map(|head| head.playbook)).transpose().map_err(wrong)
+    }
+
     /// The documents changed since the last call, newest version each, by key.
     pub fn take_changed(&mut self) -> Vec<Document> {
         let changed = std::mem::take(&mut self.changed);
@@ -112,6 +126,7 @@ impl Engine {
             Key::Notice(id) => self.notices.get(id).map(json),
             Key::Bucket(key) => self.buckets.get(key).map(json),
             Key::Digests(minute, k) => self.repeats.list(*minute, *k).map(json),
+            Key::Todo(n) => self.agenda.get(n).map(json),
         }
     }
 
@@ -129,6 +144,7 @@ impl Engine {
             Key::Notice(id) => drop(self.notices.insert(id, read::<OpenNotice>(body).map_err(wrong)?)),
             Key::Bucket(key) => drop(self.buckets.insert(key, read::<Bucket>(body).map_err(wrong)?)),
             Key::Digests(minute, k) => self.repeats.put_list(minute, k, read::<SeenList>(body).map_err(wrong)?),
+            Key::Todo(n) => drop(self.agenda.insert(n, read::<Left>(body).map_err(wrong)?)),
         }
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::agenda::Todo;
 use super::effect::{Callee, NoticeKind};
 use super::fleet::Duty;
 use super::timeline::{Actor, Weighed};
@@ -117,6 +118,9 @@ pub struct MarkRun {
     pub state: MarkState,
     /// How often it was missed.
     pub rounds: u32,
+    /// A person has taken it that nobody is left to call: that is no notice any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gap_taken: bool,
 }
 
 /// How far a mark is.
@@ -406,6 +410,18 @@ pub struct Head {
     pub notices: u32,
     /// Hash of the playbook in force.
     pub playbook: SmolStr,
+    /// The newest beginning or end of a post's hours that has been fired: those after it, by instant and post, are to come.
+    #[serde(default)]
+    pub hours: Option<(Timestamp, PostId)>,
+}
+
+/// What was begun and is not done yet: `todo/<n>`, worked off in the order of the numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Left {
+    /// Version of this form.
+    pub v: u8,
+    /// What is to be done.
+    pub todo: Todo,
 }
 
 impl Incident {
@@ -451,6 +467,12 @@ impl Order {
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state.is_live()
+    }
+
+    /// Whether a recall still means something to its post: it is bound by it, or may yet sign it.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.is_live() || self.may_yet_come()
     }
 
     /// Whether it counts towards its need: live and not replaced, or done.

@@ -45,6 +45,18 @@ impl<T: Ord + Clone> Wheel<T> {
         self.due.first().map(|(at, _)| *at)
     }
 
+    /// Whether `entry` is held for exactly that instant.
+    #[must_use]
+    pub fn holds(&self, at: Timestamp, entry: &T) -> bool {
+        self.due.contains(&(at, entry.clone()))
+    }
+
+    /// The first entry, by instant and then by its own order, if it is due up to and including `to`.
+    #[must_use]
+    pub fn first(&self, to: Timestamp) -> Option<&T> {
+        self.due.first().filter(|(at, _)| *at <= to).map(|(_, entry)| entry)
+    }
+
     /// Takes the first entry, by instant and then by its own order, if it is due up to and including `to`.
     pub fn pop(&mut self, to: Timestamp) -> Option<(Timestamp, T)> {
         self.next_at().filter(|at| *at <= to)?;

@@ -16,7 +16,7 @@ use super::{Options, Problem, guard, intake, reads, stream};
 use crate::board::Board;
 use crate::decode::{EventType, Limits};
 use crate::deliver::hub::Hub;
-use crate::runtime::Handle;
+use crate::runtime::Gate;
 use crate::telemetry::Metrics;
 
 /// What every handler knows. Cheap to clone.
@@ -25,8 +25,8 @@ pub struct App(Arc<Inner>);
 
 /// The parts.
 pub struct Inner {
-    /// The door to the shard.
-    pub handle: Handle,
+    /// The way to whatever decides.
+    pub gate: Arc<dyn Gate>,
     /// What readers see.
     pub board: Arc<Board>,
     /// Who listens.
@@ -54,7 +54,7 @@ impl App {
     /// An app of these parts.
     #[must_use]
     pub fn new(
-        handle: Handle,
+        gate: Arc<dyn Gate>,
         board: Arc<Board>,
         hub: Hub,
         metrics: Arc<Metrics>,
@@ -67,7 +67,7 @@ impl App {
             ..Limits::default()
         };
         let governor = Governor::new(&options);
-        Self(Arc::new(Inner { handle, board, hub, metrics, options, limits, shutdown, governor }))
+        Self(Arc::new(Inner { gate, board, hub, metrics, options, limits, shutdown, governor }))
     }
 
     /// Forgets sources that have rested. To be called now and then.
@@ -91,6 +91,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders", get(reads::orders))
         .route("/v1/marks", get(reads::marks))
         .route("/v1/notices", get(reads::notices))
+        .route("/v1/inputs/{door}/{partition}/{offset}", get(reads::input))
         .route("/v1/playbook", get(reads::playbook))
         .route("/v1/stream", get(stream::stream))
         .route("/livez", get(|| async { "ok\n" }))
@@ -103,6 +104,7 @@ pub fn router(app: App) -> Router {
         .layer(CatchPanicLayer::custom(guard::panicked))
         .layer(from_fn_with_state(app.clone(), guard::host))
         .route_layer(from_fn_with_state(app.clone(), guard::count))
+        .route_layer(from_fn_with_state(app.clone(), guard::picture))
         .layer(from_fn(guard::headers))
         .with_state(app)
 }

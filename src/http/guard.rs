@@ -5,12 +5,15 @@ use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tracing::error;
 
 use super::{App, Problem};
+
+/// Milliseconds since the picture that a read shows was last known to be whole.
+const PICTURE_AGE: HeaderName = HeaderName::from_static("muster-picture-age-ms");
 
 /// Serves only whoever calls us by a name of ours: a page whose name was rebound to this machine does not.
 pub async fn host(State(app): State<App>, request: Request, next: Next) -> Response {
@@ -54,6 +57,16 @@ pub async fn count(State(app): State<App>, path: MatchedPath, request: Request, 
     let status = response.status();
     let labels = [path.as_str(), method.as_str(), status.as_str()];
     app.metrics.http.with_label_values(&labels).observe(begin.elapsed().as_secs_f64());
+    response
+}
+
+/// Says how old the picture is that a read shows, where it is not of this process.
+pub async fn picture(State(app): State<App>, request: Request, next: Next) -> Response {
+    let is_read = request.method() == Method::GET;
+    let mut response = next.run(request).await;
+    if let Some(age) = app.gate.picture_age().filter(|_| is_read) {
+        response.headers_mut().insert(PICTURE_AGE, HeaderValue::from(age.0));
+    }
     response
 }
 

@@ -1,4 +1,7 @@
-//! Events in: bytes → decode → governor → the shard → an answer after the commit.
+//! Events in: bytes → decode → governor → the gate → an answer after the commit.
+//!
+//! Where the decision is made elsewhere and is not known in time, the answer says that the event is kept, and where to
+//! look for what became of it (`Location`, and `see` in the body).
 //!
 //! A batch is taken apart; each element is admitted, submitted and answered by itself, in order, and a bad one spoils no
 //! other. The batch as a whole is `202` when it could be taken apart, except when every element met the same fate.
@@ -6,7 +9,7 @@
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -16,8 +19,8 @@ use super::{App, Problem};
 use crate::decode::{self, Decoded, EventType, Mode, Rejection, Sender};
 use crate::deliver::message::Message;
 use crate::engine::Answer;
-use crate::model::{Body, Digest, Event, EventId, Lane, SourceId, Timestamp, Verdict};
-use crate::runtime::Answering;
+use crate::model::{Body, Digest, Event, EventId, Lane, SourceId, Timestamp};
+use crate::runtime::{Arrival, Awaited, Form, Judged, Outcome};
 use crate::telemetry::drill;
 
 /// The source of data that came without an envelope.
@@ -40,8 +43,21 @@ pub async fn take(kind: EventType, State(app): State<App>, request: Request) -> 
     }
 }
 
-type Element = Result<Decoded, Problem>;
-type Answered = Result<Value, Problem>;
+type Element = Result<Came, Problem>;
+type Answered = Result<Told, Problem>;
+
+/// An event and the bytes it came as.
+struct Came {
+    decoded: Decoded,
+    form: Form,
+}
+
+/// What is answered.
+struct Told {
+    body: Value,
+    /// Where to look for what is not known yet.
+    see: Option<String>,
+}
 
 enum Taken {
     One(Box<Element>),
@@ -71,30 +87,54 @@ async fn read(kind: EventType, app: &App, request: Request) -> Result<Taken, Pro
         return Err(too_large());
     }
     let bytes = axum::body::to_bytes(body, max).await.map_err(|_| too_large())?;
-    let received = app.handle.now();
+    let received = app.gate.now();
     let limits = &app.limits;
-    let check = |decoded: Result<Decoded, Rejection>| fits(kind, decoded.map_err(Problem::from));
+    let trace = headers.get("traceparent").and_then(|value| decode::traceparent(value.as_bytes()));
+    let came = |decoded: Result<Decoded, Rejection>, form: Form| -> Element {
+        let mut decoded = decoded.map_err(Problem::from).and_then(|decoded| fits(kind, decoded))?;
+        let meta = &mut decoded.event.meta;
+        meta.traceparent = meta.traceparent.take().or_else(|| trace.clone());
+        Ok(Came { decoded, form })
+    };
     Ok(match mode {
-        Mode::Structured => Taken::One(Box::new(check(decode::decode_structured(&bytes, received, limits)))),
+        Mode::Structured => {
+            let decoded = decode::decode_structured(&bytes, received, limits);
+            Taken::One(Box::new(came(decoded, Form::Structured(bytes))))
+        }
         Mode::Binary => {
-            let headers = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
-            Taken::One(Box::new(check(decode::decode_binary(
-                headers,
-                content_type.as_deref(),
-                &bytes,
-                received,
-                limits,
-            ))))
+            let named = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+            let decoded = decode::decode_binary(named, content_type.as_deref(), &bytes, received, limits);
+            Taken::One(Box::new(came(decoded, binary(headers, content_type.as_deref(), bytes))))
         }
         Mode::Bare => {
             let sender = sender(kind, headers, &bytes, received)?;
-            Taken::One(Box::new(check(decode::decode_bare(&bytes, sender, received, limits))))
+            let decoded = decode::decode_bare(&bytes, sender, received, limits);
+            let enveloped = decode::is_enveloped(&bytes, limits);
+            let form = if enveloped { Form::Structured(bytes) } else { Form::Bare(bytes) };
+            Taken::One(Box::new(came(decoded, form)))
         }
         Mode::Batch => {
-            let elements = decode::decode_batch(&bytes, received, limits)?;
-            Taken::Batch(elements.into_iter().map(check).collect())
+            let elements = decode::elements(&bytes, limits)?;
+            let one = |element: &[u8]| {
+                let form = Form::Structured(bytes.slice_ref(element));
+                came(decode::decode_structured(element, received, limits), form)
+            };
+            Taken::Batch(elements.into_iter().map(one).collect())
         }
     })
+}
+
+/// An event in binary mode as it came.
+fn binary(headers: &HeaderMap, content_type: Option<&str>, body: Bytes) -> Form {
+    let attribute = |(name, value): (&HeaderName, &HeaderValue)| {
+        let (name, value) = decode::attribute(name.as_str(), value.as_bytes())?;
+        Some((name.into(), value.into_owned()))
+    };
+    Form::Binary {
+        attributes: headers.iter().filter_map(attribute).collect(),
+        content_type: content_type.map(Into::into),
+        body,
+    }
 }
 
 /// A compressed body would slip past the bounds.
@@ -122,8 +162,7 @@ fn sender(kind: EventType, headers: &HeaderMap, bytes: &Bytes, received: Timesta
 }
 
 /// Each route takes its own type.
-fn fits(kind: EventType, element: Element) -> Element {
-    let decoded = element?;
+fn fits(kind: EventType, decoded: Decoded) -> Result<Decoded, Problem> {
     let (came, route) = match &decoded.event.body {
         Body::Report(_) => (EventType::Report, "/v1/reports"),
         Body::Act(_) => (EventType::Act, "/v1/acts"),
@@ -142,40 +181,39 @@ fn fits(kind: EventType, element: Element) -> Element {
 /// Admits, submits and waits, element by element, in order. All are in the queue before the first answer is awaited.
 async fn settle(app: &App, elements: Vec<Element>) -> Vec<Answered> {
     let submitted: Vec<Result<Waiting, Problem>> =
-        elements.into_iter().map(|element| element.and_then(|decoded| submit(app, decoded))).collect();
+        elements.into_iter().map(|element| element.and_then(|came| submit(app, came))).collect();
     join_all(submitted.into_iter().map(|waiting| async {
         let waiting = waiting.inspect_err(|problem| rejected(app, EventType::Report, problem))?;
-        let answer = waiting.answer.await?;
-        if let (Some(fix), Answer::Applied { .. }) = (&waiting.fix, &answer) {
+        let outcome = waiting.outcome.await?;
+        if let (Some(fix), Outcome::Decided(Answer::Applied { .. })) = (&waiting.fix, &outcome) {
             app.board.position(fix);
         }
-        told(answer, waiting.dropped)
+        told(outcome, waiting.dropped)
     }))
     .await
 }
 
 struct Waiting {
-    answer: Answering,
+    outcome: Awaited,
     fix: Option<crate::model::PositionFix>,
     dropped: u32,
 }
 
-fn submit(app: &App, decoded: Decoded) -> Result<Waiting, Problem> {
-    let Decoded { event, dropped } = decoded;
-    let verdict = app.handle.judge(&event);
-    admit(app, &event, verdict.as_ref())?;
+fn submit(app: &App, came: Came) -> Result<Waiting, Problem> {
+    let Came { decoded: Decoded { event, dropped }, form } = came;
+    let judged = app.gate.judge(&event);
+    admit(app, &event, &judged)?;
     app.metrics.dropped_members.inc_by(dropped.into());
     let fix = if let Body::Position(fix) = &event.body { Some(fix.clone()) } else { None };
-    Ok(Waiting { answer: app.handle.submit_judged(event, verdict), fix, dropped })
+    Ok(Waiting { outcome: app.gate.submit(Arrival { event, judged, form }), fix, dropped })
 }
 
 /// Ordinary reports pass the governor; the bottom line, acts, positions and commands go by.
-fn admit(app: &App, event: &Event, verdict: Option<&Verdict>) -> Result<(), Problem> {
+fn admit(app: &App, event: &Event, judged: &Judged) -> Result<(), Problem> {
     let Body::Report(report) = &event.body else { return Ok(()) };
-    let lane = verdict.map_or(Lane::Ordinary, |v| v.classification.lane);
+    let lane = judged.verdict.as_ref().map_or(Lane::Ordinary, |v| v.classification.lane);
     app.governor.admit(&event.meta.source, lane).map_err(|wait| {
-        let playbook = app.handle.playbook();
-        let kind = playbook.source(&event.meta.source).map_or("unregistered", |s| s.kind.as_str());
+        let kind = judged.playbook.source(&event.meta.source).map_or("unregistered", |s| s.kind.as_str());
         app.metrics.reports.with_label_values(&[kind, "limited", drill(report.status.is_drill())]).inc();
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "more ordinary reports than the door takes")
             .hint("send it again after Retry-After; bottom-line reports are never held back")
@@ -183,8 +221,24 @@ fn admit(app: &App, event: &Event, verdict: Option<&Verdict>) -> Result<(), Prob
     })
 }
 
-fn told(answer: Answer, dropped: u32) -> Answered {
-    let mut told = match answer {
+fn told(outcome: Outcome, dropped: u32) -> Answered {
+    let (mut body, see) = match outcome {
+        Outcome::Decided(answer) => (decided(answer)?, None),
+        Outcome::Kept(kept) => {
+            let see = format!("/v1/inputs/{}/{}/{}", kept.door, kept.partition, kept.offset);
+            (json!({ "state": "waiting", "see": see }), Some(see))
+        }
+        Outcome::Refused(refused) => return Err(refused.into()),
+    };
+    if dropped > 0 {
+        body["dropped"] = dropped.into();
+    }
+    Ok(Told { body, see })
+}
+
+/// What was decided about an event.
+pub fn decided(answer: Answer) -> Result<Value, Problem> {
+    Ok(match answer {
         Answer::Report(r) => json!({
             "incident": r.incident, "classification": r.classification, "orders": r.orders, "repeat": r.repeat,
             "outcome": r.outcome,
@@ -193,16 +247,15 @@ fn told(answer: Answer, dropped: u32) -> Answered {
             json!({ "incident": incident, "orders": orders, "repeat": repeat })
         }
         Answer::Refused(refusal) => return Err(refusal.into()),
-    };
-    if dropped > 0 {
-        told["dropped"] = dropped.into();
-    }
-    Ok(told)
+    })
 }
 
 fn one(answered: Answered) -> Response {
     match answered {
-        Ok(told) => (StatusCode::ACCEPTED, Json(told)).into_response(),
+        Ok(Told { body, see: None }) => (StatusCode::ACCEPTED, Json(body)).into_response(),
+        Ok(Told { body, see: Some(see) }) => {
+            (StatusCode::ACCEPTED, [(header::LOCATION, see)], Json(body)).into_response()
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -225,7 +278,7 @@ fn batch(answered: &[Answered]) -> Response {
 fn element(answered: &Answered) -> Value {
     match answered {
         Ok(told) => {
-            let mut told = told.clone();
+            let mut told = told.body.clone();
             told["status"] = StatusCode::ACCEPTED.as_u16().into();
             told
         }
@@ -248,7 +301,7 @@ fn rejected(app: &App, kind: EventType, problem: &Problem) {
     if kind == EventType::Report {
         app.metrics.reports.with_label_values(&["unknown", "rejected", drill(false)]).inc();
     }
-    let told = Message::rejected(app.handle.now(), &problem.code, problem.field.as_deref(), "http");
+    let told = Message::rejected(app.gate.now(), &problem.code, problem.field.as_deref(), "http");
     app.hub.mention(told);
     info!(origin = "http", kind = kind.as_str(), reason = problem.code, field = problem.field, "event.rejected");
 }

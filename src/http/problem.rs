@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::decode::{Reason, Rejection};
 use crate::engine::Refusal;
+use crate::journal::Refused;
 use crate::runtime::SubmitError;
 
 /// What went wrong.
@@ -108,6 +109,17 @@ impl From<Rejection> for Problem {
     }
 }
 
+/// Whoever was to decide it could not read it.
+impl From<Refused> for Problem {
+    fn from(r: Refused) -> Self {
+        let too_large = r.reason == Reason::TooLarge.as_str();
+        let status = if too_large { StatusCode::PAYLOAD_TOO_LARGE } else { StatusCode::BAD_REQUEST };
+        let mut problem = Self::new(status, &r.reason, r.detail);
+        problem.field = r.field.map(Into::into);
+        problem
+    }
+}
+
 /// The engine understood, and cannot do it.
 impl From<Refusal> for Problem {
     fn from(r: Refusal) -> Self {
@@ -128,6 +140,7 @@ impl From<SubmitError> for Problem {
         };
         match &e {
             SubmitError::Busy { retry_after } => unavailable("busy", Duration::from_millis(retry_after.0)),
+            SubmitError::Away { retry_after } => unavailable("away", Duration::from_millis(retry_after.0)),
             SubmitError::Stopped { .. } => unavailable("stopped", Duration::from_secs(5)),
         }
     }

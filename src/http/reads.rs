@@ -1,5 +1,7 @@
 //! Reads: the board only, never the engine. Lists answer `{ items, next }`; `next` is the cursor to go on from.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
@@ -7,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::params::Params;
-use super::{App, Problem, views};
-use crate::board::{IncidentQuery, NoticeQuery, OrderQuery};
+use super::{App, Problem, intake, views};
+use crate::board::{IncidentQuery, NoticeQuery, OrderQuery, Unit};
 use crate::model::{IncidentId, Timestamp};
-use crate::runtime::Phase;
+use crate::playbook::Playbook;
+use crate::runtime::{Fate, Kept, Readiness};
 use crate::wire;
 
 type Told = Result<Json<Value>, Problem>;
@@ -47,14 +50,20 @@ pub async fn timeline(State(app): State<App>, Path(id): Path<String>, uri: Uri) 
     let limit = p.limit(&app.options)?;
     p.end()?;
     let known = app.board.incident(&id).is_some();
-    let board = std::sync::Arc::clone(&app.board);
+    let board = Arc::clone(&app.board);
     let read = tokio::task::spawn_blocking(move || board.timeline(&id, after, limit)).await;
     let unreadable = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "archive", why);
-    let page = read.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))?;
+    let story = read.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))?;
+    let page = story.lines;
     if page.items.is_empty() && after.is_none() && !known {
         return Err(Problem::not_found("incident"));
     }
-    Ok(list(page.items.iter().map(|line| wire::timeline(&line.entry, line.rev)), page.next))
+    let mut told = list(page.items.iter().map(|line| wire::timeline(&line.entry, line.rev)), page.next);
+    if story.cut {
+        told["cut"] = true.into();
+        told["hint"] = "earlier lines are not held here any more; they stand in the topic muster.timeline".into();
+    }
+    Ok(told)
 }
 
 /// `GET /v1/posts`
@@ -65,9 +74,15 @@ pub async fn posts(State(app): State<App>, uri: Uri) -> Told {
     let cursor = p.text("cursor");
     let limit = p.limit(&app.options)?;
     p.end()?;
-    let (playbook, now) = (app.handle.playbook(), app.handle.now());
-    let mut units = app.board.units(&playbook);
-    units.retain(|u| {
+    let (playbooks, now) = (app.gate.playbooks(), app.gate.now());
+    let mut units: Vec<(Unit, &Playbook)> = Vec::new();
+    for playbook in &playbooks {
+        units.extend(app.board.units(playbook).into_iter().map(|unit| (unit, &**playbook)));
+    }
+    units.sort_by(|(a, _), (b, _)| a.spec.id.cmp(&b.spec.id));
+    // A post that a roster change put there is in the list of each playbook.
+    units.dedup_by(|(a, _), (b, _)| a.spec.id == b.spec.id);
+    units.retain(|(u, _)| {
         cursor.as_deref().is_none_or(|c| u.spec.id.as_str() > c)
             && area.as_deref().is_none_or(|a| u.spec.area.as_str() == a)
             && kind.is_none_or(|k| u.spec.kind == k)
@@ -75,8 +90,8 @@ pub async fn posts(State(app): State<App>, uri: Uri) -> Told {
     });
     let more = units.len() > limit;
     units.truncate(limit);
-    let next = units.last().filter(|_| more).map(|u| u.spec.id.clone());
-    Ok(list(units.iter().map(|u| views::unit(u, &playbook, now)), next))
+    let next = units.last().filter(|_| more).map(|(u, _)| u.spec.id.clone());
+    Ok(list(units.iter().map(|(u, playbook)| views::unit(u, playbook, now)), next))
 }
 
 /// `GET /v1/orders`
@@ -91,7 +106,7 @@ pub async fn orders(State(app): State<App>, uri: Uri) -> Told {
     };
     p.end()?;
     let page = app.board.orders(&query);
-    let told = |o: &std::sync::Arc<_>| views::order(o, app.board.incident(&o.id.incident).as_deref());
+    let told = |o: &Arc<_>| views::order(o, app.board.incident(&o.id.incident).as_deref());
     Ok(list(page.items.iter().map(told), page.next))
 }
 
@@ -120,22 +135,45 @@ pub async fn notices(State(app): State<App>, uri: Uri) -> Told {
     Ok(list(page.items.iter().map(|n| views::notice(n)), page.next))
 }
 
-/// `GET /v1/playbook`
+/// `GET /v1/playbook`: that of the home area, or of the command area that is named.
 pub async fn playbook(State(app): State<App>, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let area = p.text("area");
+    p.end()?;
+    let wanted = |p: &Arc<Playbook>| area.as_deref().is_none_or(|area| p.head.command_area.as_str() == area);
+    let playbook = app.gate.playbooks().into_iter().find(wanted).ok_or_else(|| Problem::not_found("command area"))?;
+    Ok(Json(views::playbook(&playbook)))
+}
+
+/// `GET /v1/inputs/{door}/{partition}/{offset}`: what became of an event that was kept before it was decided.
+pub async fn input(State(app): State<App>, Path(place): Path<(String, String, String)>, uri: Uri) -> Told {
     Params::of(&uri)?.end()?;
-    Ok(Json(views::playbook(&app.handle.playbook())))
+    let (door, partition, offset) = place;
+    let (Ok(partition), Ok(offset)) = (partition.parse(), offset.parse()) else {
+        return Err(Problem::not_found("input"));
+    };
+    let kept = Kept { door: door.into(), partition, offset };
+    Ok(Json(match app.gate.fate(&kept) {
+        Fate::Waiting => json!({ "state": "waiting" }),
+        Fate::Decided(answer) => match intake::decided(answer) {
+            Ok(mut told) => {
+                told["state"] = "decided".into();
+                told
+            }
+            Err(problem) => json!({ "state": "refused", "problem": problem.to_json() }),
+        },
+        Fate::Refused(refused) => json!({ "state": "refused", "problem": Problem::from(refused).to_json() }),
+        Fate::Past => json!({ "state": "decided", "hint": "the answer is no longer held; see /v1/incidents?since=" }),
+        Fate::Unknown => return Err(Problem::not_found("input")),
+    }))
 }
 
 /// `GET /readyz`: whether events are taken, and how it stands.
 pub async fn ready(State(app): State<App>) -> Response {
-    let status = app.handle.status();
-    let code = if status.phase == Phase::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let mut told = serde_json::to_value(&status).unwrap_or_default();
-    told["at"] = wire::time(status.at).into();
-    told["now"] = wire::time(status.now).into();
-    told["outage"] =
-        status.outage.map_or(Value::Null, |o| json!({ "from": wire::time(o.from), "to": wire::time(o.to) }));
-    told["board"] = app.board.step().into();
+    let Readiness { ready, mut told } = app.gate.readiness();
+    let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let steps = app.board.steps();
+    told["board"] = if steps.len() > 1 { json!(steps) } else { steps.values().next().copied().unwrap_or(0).into() };
     (code, Json(wire::clean(told))).into_response()
 }
 

@@ -1,7 +1,8 @@
-//! `GET /v1/stream`: every message of accepted steps as server-sent events, in order, each with its `rev` as id.
+//! `GET /v1/stream`: every message of accepted steps as server-sent events, in order, each with its `rev` as id (with the
+//! name of this process behind it, where many shards come together).
 //!
-//! The first event is `muster.ready` with the newest `rev`; a quiet stream says `muster.heartbeat`, whose id is the newest
-//! `rev` seen, so that who comes back with it misses nothing even where the filter let nothing through. Who was away longer than is held, or
+//! The first event is `muster.ready` with the newest `rev`; a quiet stream says `muster.heartbeat`, whose id is that of the
+//! newest message seen, so that who comes back with it misses nothing even where the filter let nothing through. Who was away longer than is held, or
 //! reads too slowly, gets `muster.resync`: read the lists anew, then go on. A slow one is let go after it.
 
 use std::collections::VecDeque;
@@ -20,9 +21,9 @@ use tracing::info;
 
 use super::params::Params;
 use super::{App, Problem};
-use crate::deliver::hub::{Filter, Seat};
+use crate::deliver::hub::{Bookmark, Filter, Hub, Seat};
 use crate::deliver::message::Message;
-use crate::runtime::Handle;
+use crate::runtime::Gate;
 use crate::telemetry::Metrics;
 use crate::wire::{Kind, time};
 
@@ -39,11 +40,11 @@ pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
         desks: p.words("desk", DESKS)?,
         areas: p.list("area"),
     };
-    let asked: Option<u64> = p.get("last_event_id", "`rev`, a whole number")?;
+    let asked: Option<Bookmark> = p.get("last_event_id", "id of an event of this stream")?;
     p.end()?;
     let last = match headers.get("last-event-id") {
         Some(id) => Some(id.to_str().ok().and_then(|id| id.parse().ok()).ok_or_else(|| {
-            Problem::parameter("Last-Event-ID", "is no `rev`").hint("send the id of the last event, a whole number")
+            Problem::parameter("Last-Event-ID", "is no id of an event").hint("send the id of the last event as it was")
         })?),
         None => asked,
     };
@@ -54,23 +55,25 @@ pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "listeners", detail).retry_after(Duration::from_secs(5))
         );
     }
-    let s = app.hub.listen(&filter, last);
+    let s = app.hub.listen(&filter, last.as_ref());
     let mut first = VecDeque::new();
     if s.gap {
-        first.push_back(resync(s.rev, "what followed is no longer held"));
+        first.push_back(resync(&app.hub.bookmark(s.rev), "what followed is no longer held"));
     }
-    first.push_back(event("muster.ready", s.rev, &json!({ "rev": s.rev }).to_string()).retry(Duration::from_secs(1)));
+    let ready = json!({ "rev": s.rev }).to_string();
+    first.push_back(event("muster.ready", &app.hub.bookmark(s.rev), &ready).retry(Duration::from_secs(1)));
     if !s.gap {
-        first.extend(s.missed.iter().map(|m| of(m)));
+        first.extend(s.missed.iter().map(|m| of(m, &app.hub)));
     }
     let listener = Listener {
         first,
         filter,
         rev: s.rev,
+        hub: app.hub.clone(),
         live: s.live,
         heartbeat: Duration::from_millis(app.options.stream_heartbeat.0.max(100)),
         shutdown: app.shutdown.clone(),
-        handle: app.handle.clone(),
+        gate: Arc::clone(&app.gate),
         ended: false,
         guard: Guard::new(s.seat, &app.metrics),
     };
@@ -82,12 +85,13 @@ pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
 struct Listener {
     first: VecDeque<Event>,
     filter: Filter,
-    /// The newest seen, told or not.
+    /// Of the newest seen, told or not.
     rev: u64,
+    hub: Hub,
     live: broadcast::Receiver<Arc<Message>>,
     heartbeat: Duration,
     shutdown: watch::Receiver<bool>,
-    handle: Handle,
+    gate: Arc<dyn Gate>,
     ended: bool,
     guard: Guard,
 }
@@ -113,43 +117,45 @@ impl Listener {
                 biased;
                 message = self.live.recv() => match message {
                     Ok(message) => {
-                        self.rev = self.rev.max(message.rev);
+                        if message.kind != Kind::Rejected {
+                            self.rev = message.rev;
+                        }
                         if self.filter.wants(&message) {
-                            return Some(of(&message));
+                            return Some(of(&message, &self.hub));
                         }
                     }
                     Err(RecvError::Lagged(missed)) => {
                         info!(missed, "stream.lagged: let go");
                         self.guard.metrics.stream_dropped.inc();
                         self.ended = true;
-                        return Some(resync(self.rev, "you read too slowly"));
+                        return Some(resync(&self.hub.bookmark(self.rev), "you read too slowly"));
                     }
                     Err(RecvError::Closed) => return None,
                 },
                 _ = self.shutdown.wait_for(|down| *down) => return None,
                 () = &mut quiet => {
-                    let told = json!({ "rev": self.rev, "at": time(self.handle.now()) });
-                    return Some(event("muster.heartbeat", self.rev, &told.to_string()));
+                    let told = json!({ "rev": self.rev, "at": time(self.gate.now()) });
+                    return Some(event("muster.heartbeat", &self.hub.bookmark(self.rev), &told.to_string()));
                 }
             }
         }
     }
 }
 
-fn of(message: &Message) -> Event {
+fn of(message: &Message, hub: &Hub) -> Event {
     match message.kind {
         // No `rev`, no id: the listener's place stays where it is.
         Kind::Rejected => Event::default().event(message.kind.as_type()).data(message.data()),
-        kind => event(kind.as_type(), message.rev, message.data()),
+        kind => event(kind.as_type(), &hub.bookmark(message.rev), message.data()),
     }
 }
 
-fn resync(rev: u64, reason: &str) -> Event {
-    event("muster.resync", rev, &json!({ "rev": rev, "reason": reason }).to_string())
+fn resync(at: &Bookmark, reason: &str) -> Event {
+    event("muster.resync", at, &json!({ "rev": at.rev, "reason": reason }).to_string())
 }
 
-fn event(name: &str, rev: u64, data: &str) -> Event {
-    Event::default().event(name).id(rev.to_string()).data(data)
+fn event(name: &str, at: &Bookmark, data: &str) -> Event {
+    Event::default().event(name).id(at.to_string()).data(data)
 }
 
 /// Counts a listener for as long as it listens.

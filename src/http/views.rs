@@ -8,22 +8,8 @@ use crate::engine::state::{AllCall, Called, Incident, Order, ReportRecord};
 use crate::engine::{Actor, Callee, Duty};
 use crate::model::{MarkName, Timestamp};
 use crate::playbook::{Playbook, Scope};
+pub use crate::wire::incident;
 use crate::wire::{classification, clean, place, time};
-
-/// An incident in a list.
-pub fn incident(i: &Incident) -> Value {
-    clean(json!({
-        "id": i.id, "state": i.state.as_str(), "status": i.status, "drill": i.drill(), "level": i.level,
-        "received_at": time(i.received), "last_report_at": time(i.last_report),
-        "classification": classification(&i.classification), "place": place(&i.place),
-        "source": i.source, "event": i.event, "reports": i.reports, "folded": i.folded, "orders": i.orders,
-        "first_order_at": i.ordered.map(time), "confirmed_at": i.confirmed.map(time), "echelon": i.echelon,
-        "taken": i.taken, "flood": i.flood.is_some(), "waiting_for_a_post": i.waits(),
-        "all_call": i.all_call.is_some(),
-        "links": i.links, "agencies": i.agencies, "plan": i.plan.id,
-        "closed": i.closed.as_ref().map(|c| json!({ "at": time(c.at), "disposition": c.disposition })),
-    }))
-}
 
 /// An incident by itself, with its needs, marks, orders, reports and all-call.
 pub fn chapter(c: &Chapter) -> Value {

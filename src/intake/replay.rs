@@ -22,8 +22,8 @@ use super::mapping::Mapping;
 use super::tally::{Legs, Stopwatch, Tally};
 use crate::engine::{Answer, Effect, Engine, Entry, Input, What};
 use crate::model::{
-    Act, Body, Command, CommandKind, Digest, Event, EventId, FieldAct, FreeText, IncidentId, Meta, OrderId, PlaceRef,
-    PostId, Report, SourceId, Timestamp,
+    Act, Body, Command, CommandKind, Digest, Event, EventId, FieldAct, FreeText, IncidentId, Meta, Millis, OrderId,
+    PlaceRef, PostId, Report, SourceId, Timestamp,
 };
 use crate::playbook::Playbook;
 
@@ -208,7 +208,8 @@ impl<'h> Run<'h> {
 
     /// The one door: feeds an input and reads what comes of it.
     fn feed(&mut self, about: &EventId, at: Timestamp, event: Event, sink: &mut Sink<'_>) -> std::io::Result<Answer> {
-        while !self.engine.advance(at, &mut self.effects) {
+        // What falls due at the very instant of the input fires after it.
+        while !self.engine.advance(at - Millis(1), &mut self.effects) {
             self.read(about, sink)?;
         }
         self.read(about, sink)?;

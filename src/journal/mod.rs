@@ -11,13 +11,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 pub use memory::{Memory, Store};
 pub use sqlite::{JournalOptions, Sqlite, SqliteReader, open_read_only};
 
 use crate::engine::{Answer, Document, Effect, Outage};
-use crate::model::Timestamp;
+use crate::model::{CommandArea, Timestamp};
+
+/// The key of a document in a journal that several command areas share.
+#[must_use]
+pub fn shared_key(area: &CommandArea, key: &str) -> SmolStr {
+    format_smolstr!("{area}:{key}")
+}
+
+/// The command area and the engine's own key of a document in a journal that several command areas share; `None` in a
+/// journal of one.
+#[must_use]
+pub fn own_key(key: &str) -> Option<(&str, &str)> {
+    key.split_once(':').filter(|(area, _)| !area.contains('/'))
+}
 
 /// What a batch of inputs came to.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

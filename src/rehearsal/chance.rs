@@ -1,5 +1,7 @@
 //! Chance with a seed: SplitMix64 (Steele, Lea, Flood 2014), ten lines that give the same day on every machine.
 
+use crate::model::Position;
+
 /// A seeded source of numbers.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
@@ -38,6 +40,12 @@ impl Chance {
     #[expect(clippy::cast_precision_loss, reason = "a thousandth is fine enough")]
     pub fn share(&mut self) -> f64 {
         self.between(0, 1_000_000) as f64 / 1_000_000.0
+    }
+
+    /// Somewhere within `radius_m` of a place, everywhere as likely.
+    pub fn near(&mut self, middle: Position, radius_m: f64) -> Position {
+        let (turn, far) = (self.share() * std::f64::consts::TAU, self.share().sqrt() * radius_m);
+        middle.offset_m(far * turn.cos(), far * turn.sin())
     }
 }
 

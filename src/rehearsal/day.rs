@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::chance::Chance;
-use super::script::{Kind, Scene, Script, Where};
-use crate::model::{Millis, Position, Status, Timestamp};
+use super::script::{Absence, Kind, Scene, Script, Where};
+use crate::model::{Millis, Position, PostId, Status, Timestamp};
 use crate::playbook::Playbook;
 
 /// A report that will be sent.
@@ -20,7 +20,20 @@ pub struct Sent {
     pub event: Value,
 }
 
-/// The reports of a day, in the order of their instants.
+/// A post that drops out, or is back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Duty {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub post: PostId,
+    /// `out_of_service` or `on_duty`.
+    pub act: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
+/// What will happen by itself on a day, in the order of its instants.
 #[derive(Debug)]
 pub struct Day {
     /// When it begins.
@@ -29,6 +42,8 @@ pub struct Day {
     pub end: Timestamp,
     /// What is reported.
     pub reports: Vec<Sent>,
+    /// Who drops out and is back.
+    pub duties: Vec<Duty>,
 }
 
 struct Writer<'a> {
@@ -63,7 +78,13 @@ impl Day {
         let mut reports = writer.reports;
         reports.retain(|r| r.at < end);
         reports.sort_by(|a, b| (a.at, &a.source, &a.id).cmp(&(b.at, &b.source, &b.id)));
-        Ok(Self { start, end, reports })
+        let mut duties = Vec::new();
+        for absence in &script.absences {
+            duties.extend(away(absence, playbook, start)?);
+        }
+        duties.retain(|d| d.at < end);
+        duties.sort_by(|a, b| (a.at, &a.post).cmp(&(b.at, &b.post)));
+        Ok(Self { start, end, reports, duties })
     }
 }
 
@@ -81,7 +102,7 @@ impl Writer<'_> {
         let mut at = at;
         for _ in 0..callers {
             // Each caller stands somewhere else and says it in other words.
-            let seen = place.map(|p| self.near(p, 40.0));
+            let seen = place.map(|p| self.chance.near(p, 40.0));
             let mut data = json!({ "text": self.chance.one(&kind.texts) });
             if let Some(code) = &kind.code {
                 data["code"] = json!(code);
@@ -101,7 +122,7 @@ impl Writer<'_> {
         let site = scene.site.as_ref().and_then(|id| self.playbook.areas.sites.get(id)).map(|s| s.position);
         let middle = scene.position.or(site).or(area).ok_or_else(unknown)?;
         for (n, text) in (0..scene.count).zip(scene.texts.iter().cycle()) {
-            let seen = self.near(middle, scene.spread_m);
+            let seen = self.chance.near(middle, scene.spread_m);
             let source = self.source(&scene.sources);
             self.send(at + Millis(n * scene.every.0), source, json!({ "text": text }), Some(seen), scene.status);
         }
@@ -137,9 +158,10 @@ impl Writer<'_> {
                 let sites: Vec<Position> = self.playbook.areas.sites.values().map(|s| s.position).collect();
                 self.chance.one(&sites).copied()
             }
-            Where::Anywhere => {
-                let areas: Vec<(Position, u16)> =
-                    self.playbook.areas.areas.values().map(|a| (a.centre, a.min_cover)).collect();
+            Where::Anywhere | Where::Town => {
+                let all =
+                    self.playbook.areas.areas.values().filter(|a| at == Where::Anywhere || u8::from(a.class) == 1);
+                let areas: Vec<(Position, u16)> = all.map(|a| (a.centre, a.min_cover)).collect();
                 let pull = |cover: u16| 1 + u64::from(cover) * 10;
                 let mut left = self.chance.between(1, areas.iter().map(|(_, c)| pull(*c)).sum::<u64>().max(1));
                 let (centre, _) = areas.iter().find(|(_, c)| {
@@ -147,17 +169,25 @@ impl Writer<'_> {
                     left = left.saturating_sub(pull(*c));
                     found
                 })?;
-                Some(self.near(*centre, 1_200.0))
+                Some(self.chance.near(*centre, 1_200.0))
             }
         }
     }
-
-    fn near(&mut self, middle: Position, radius_m: f64) -> Position {
-        let (turn, far) = (self.chance.share() * std::f64::consts::TAU, self.chance.share().sqrt() * radius_m);
-        middle.offset_m(far * turn.cos(), far * turn.sin())
-    }
 }
 
+/// When a post goes, and when it is back.
+fn away(absence: &Absence, playbook: &Playbook, start: Timestamp) -> Result<[Duty; 2], String> {
+    let Absence { post, from, until, reason } = absence;
+    if !playbook.posts.contains_key(post) {
+        return Err(format!("absence of `{post}`: this playbook has no such post"));
+    }
+    let at = |text: &str| clock_time(text).map(|span| start + span);
+    let at = |text: &str| at(text).ok_or_else(|| format!("absence of `{post}`: `{text}` is no time of day"));
+    let duty = |at, act| Duty { at, post: post.clone(), act, reason: reason.clone() };
+    Ok([duty(at(from)?, "out_of_service"), duty(at(until)?, "on_duty")])
+}
+
+/// `10:12` as a span from midnight.
 fn clock_time(text: &str) -> Option<Millis> {
     let (hour, minute) = text.split_once(':')?;
     let (hour, minute): (u64, u64) = (hour.parse().ok()?, minute.parse().ok()?);

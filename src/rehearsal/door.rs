@@ -64,6 +64,23 @@ impl Door {
         Ok(Reply { status, body: serde_json::from_str(&text).unwrap_or(Value::Null) })
     }
 
+    /// Sends a batch of events to one of the doors.
+    ///
+    /// # Errors
+    /// When nobody answers, or the batch is not taken.
+    pub async fn send_batch(&self, path: &str, events: Vec<Value>) -> Result<(), Error> {
+        let request = self.client.post(format!("{}{path}", self.base)).timeout(Duration::from_secs(30));
+        let request = request.header("content-type", "application/cloudevents-batch+json");
+        let silent = |e| Error::Silent(path.to_owned(), e);
+        let answer = request.body(Value::Array(events).to_string()).send().await.map_err(silent)?;
+        match answer.status().as_u16() {
+            status @ 200..300 => {
+                answer.bytes().await.map(|_| ()).map_err(|e| Error::Odd(path.to_owned(), status, e.to_string()))
+            }
+            status => Err(Error::Odd(path.to_owned(), status, answer.text().await.unwrap_or_default())),
+        }
+    }
+
     /// Reads something.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The rehearsal: a seeded city that speaks only through the public doors.
 //!
 //! A script (`config/rehearsal/*.toml`) and a seed give a day of reports. Crews hear their orders by reading
-//! `/v1/orders` and act on them through `/v1/acts`, mostly in time; desks verify, find places, take notices and close,
-//! through `/v1/commands`. So what works here works for users. The same city drives the demo, training and load.
+//! `/v1/orders` and act on them through `/v1/acts`, mostly in time; patrols say through `/v1/positions` where they are;
+//! desks verify, find places, take notices and close, through `/v1/commands`. So what works here works for users. The
+//! same city drives the demo, training and load.
 //!
 //! Time is somebody else's: a [`Pace`] moves it, either as fast as everybody can follow, in lock-step, or as many times
 //! as fast as the wall. The city keeps an agenda by instant; at each instant it does what is due, then looks at what
@@ -13,11 +14,12 @@ mod chance;
 mod city;
 mod day;
 pub mod door;
+mod fleet;
 pub mod listener;
 mod script;
 
 pub use city::{City, Told};
-pub use day::{Day, Sent};
+pub use day::{Day, Duty, Sent};
 pub use script::Script;
 
 use crate::model::Timestamp;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use smol_str::SmolStr;
 
-use crate::model::{AreaId, Millis, Position, SiteId, Status};
+use crate::model::{AreaId, Millis, Position, PostId, SiteId, Status};
 
 /// A day that can be rehearsed.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Script {
     /// What happens once.
     #[serde(rename = "scene", default)]
     pub scenes: Vec<Scene>,
+    /// Posts that drop out for a while.
+    #[serde(rename = "absence", default)]
+    pub absences: Vec<Absence>,
 }
 
 /// From, to.
@@ -42,11 +45,17 @@ pub struct Crews {
     pub set_out: Span,
     /// Of the travel the order reckons.
     pub travel_percent: [u64; 2],
+    /// How often the patrols' terminals say where they are.
+    pub positions_every: Millis,
+    /// A patrol's beat: so far around its base.
+    pub beat_m: f64,
+    /// How fast it drives along it.
+    pub beat_kmh: f64,
     /// From arrival to the first report.
     pub look_round: Span,
     /// From there until they clear.
     pub work: Span,
-    /// Orders nobody hears.
+    /// Orders the crew does not hear until it is called by radio.
     pub unheard_percent: u64,
     /// Orders that are refused.
     pub declined_percent: u64,
@@ -64,14 +73,22 @@ pub struct Desks {
     pub refute_percent: u64,
     /// Until an unknown place is found.
     pub locate: Span,
+    /// Until a crew that has not heard its order is called by radio.
+    pub radio: Span,
+    /// From the first crew on the scene until somebody who is missing is found.
+    pub find: Span,
     /// Until a notice is taken.
     pub take: Span,
-    /// From the last clearing until the incident is closed.
+    /// From the last clearing until the incident is said to be under control.
+    pub control: Span,
+    /// From there until it is closed.
     pub close: Span,
     /// Until a mediation case is closed.
     pub mediate: Span,
-    /// With which code.
+    /// With which code an incident is closed.
     pub disposition: SmolStr,
+    /// And a drill.
+    pub disposition_of_drills: SmolStr,
 }
 
 /// Something that happens by chance.
@@ -106,6 +123,8 @@ pub enum Where {
     /// Near the centre of some area.
     #[default]
     Anywhere,
+    /// Near the centre of an area of class 1: in town.
+    Town,
     /// At a key site.
     Site,
     /// The caller cannot say.
@@ -142,6 +161,20 @@ pub struct Scene {
     /// A drill?
     #[serde(default)]
     pub status: Status,
+}
+
+/// A post that drops out for a while.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Absence {
+    /// Who.
+    pub post: PostId,
+    /// Local time, `15:20`.
+    pub from: String,
+    /// Until when.
+    pub until: String,
+    /// Why, as the crew says it.
+    pub reason: String,
 }
 
 impl Script {

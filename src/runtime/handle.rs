@@ -37,6 +37,13 @@ pub enum SubmitError {
         /// In so long.
         retry_after: Millis,
     },
+    /// Come again: whoever keeps events cannot be reached, or did not say in time that it has this one. It may have it all
+    /// the same: submit it again under the same source and id.
+    #[error("the brokers are away; come again in {retry_after}")]
+    Away {
+        /// In so long.
+        retry_after: Millis,
+    },
     /// This process will answer nothing more. What was submitted may or may not have been kept: submit it again
     /// elsewhere or later, under the same source and id.
     #[error("stopped: {reason}")]

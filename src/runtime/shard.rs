@@ -12,8 +12,8 @@
 //! * `at` never goes back: it is the later of the clock and the last `at`. A receipt is never after its `at`.
 //! * A step that changed nothing and says nothing (a post's position) is not written; its answer waits for nobody.
 //! * An error of the journal ends the shard. Who waits is told that it is not known what was kept.
-//! * Deadlines and inputs are merged by time of receipt as far as it matters: an act received before its mark keeps it,
-//!   also when it had to wait; one received after it comes too late, also when nobody had looked.
+//! * Deadlines and inputs are merged by time of receipt as far as it matters: an act received by its mark, its very instant
+//!   included, keeps it, also when it had to wait; one received after it comes too late, also when nobody had looked.
 
 #![expect(clippy::disallowed_methods, reason = "a batch is bounded, and a stall is seen, in real time")]
 
@@ -30,7 +30,10 @@ use super::observer::Observer;
 use super::pace::Pace;
 use crate::engine::{Answer, Effect, Engine, Input, Outage};
 use crate::journal::{Error, Journal, Step};
-use crate::model::{Lane, Timestamp};
+use crate::model::{Lane, Millis, Timestamp};
+
+/// What time is counted in: an instant is over when the next one begins.
+const INSTANT: Millis = Millis(1);
 
 /// The loop looks around at least so often, in real time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -134,7 +137,7 @@ impl Shard {
 
     /// How long nothing needs to be done: until something falls due, or it is time to look around.
     fn rest(&self) -> Wait {
-        let due = self.engine.next_due().map_or(Wait::UntilMoved, |due| self.shared.clock.until(due));
+        let due = self.fires_at().map_or(Wait::UntilMoved, |at| self.shared.clock.until(at));
         match due {
             Wait::None => Wait::None,
             _ if self.held.is_some() => Wait::None,
@@ -152,7 +155,7 @@ impl Shard {
         let mut lane = None;
         loop {
             let (work, until) = self.next(lane);
-            if !self.advance(until) {
+            if !self.advance(until, over) {
                 self.held = work;
                 return Round::MoreDue;
             }
@@ -164,7 +167,11 @@ impl Shard {
                 break;
             }
         }
-        if self.shared.queue.is_empty() { Round::Settled } else { Round::MoreWork }
+        match () {
+            () if self.engine.left_to_do() > 0 => Round::MoreDue,
+            () if self.shared.queue.is_empty() => Round::Settled,
+            () => Round::MoreWork,
+        }
     }
 
     /// The next input, and the instant to which time may go before it is stepped.
@@ -180,12 +187,29 @@ impl Shard {
         }
     }
 
-    /// Lets time pass. Whether everything due by then has been fired.
-    fn advance(&mut self, until: Timestamp) -> bool {
+    /// Lets time pass, as far as one batch goes. Whether everything due before `until` has been fired, and nothing is left of
+    /// it. What falls due at that very instant waits until it is over: an act that is received at the limit is in time.
+    fn advance(&mut self, until: Timestamp, over: Instant) -> bool {
         self.at = self.at.max(until);
-        let Some(due) = self.engine.next_due().filter(|due| *due <= self.at) else { return true };
-        self.observer.fired(self.shared.clock.now().since(due));
-        self.engine.advance(self.at, &mut self.batch.effects)
+        let passed = self.at - INSTANT;
+        while self.fires_at().is_some_and(|at| at <= self.at) {
+            let due = self.engine.next_due().unwrap_or(passed);
+            self.observer.fired(self.shared.clock.now().since(due));
+            if self.engine.advance(passed, &mut self.batch.effects) {
+                break;
+            }
+            if self.batch.effects.len() >= self.shared.options.batch_effects_max || Instant::now() >= over {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// When there is something to do though nobody sends anything: at once for what was left, else as soon as the instant at
+    /// which the next falls due is over.
+    fn fires_at(&self) -> Option<Timestamp> {
+        let due = self.engine.next_due()?;
+        Some(if self.engine.left_to_do() > 0 { due } else { due + INSTANT })
     }
 
     fn step(&mut self, work: Work) {
@@ -301,7 +325,7 @@ impl Shard {
     }
 
     fn tell_settled(&mut self) {
-        let due = self.engine.next_due();
+        let due = self.fires_at();
         if due.is_some_and(|due| due <= self.shared.clock.now()) {
             return;
         }

@@ -52,7 +52,8 @@
 //! advance 59s        advance to +180s        restart        outage 10min        playbook [folder] [limits.queue_max=1]
 //! show incident|reports|orders|marks 1       show posts|queue|notices|timers
 //! ```
-//! `+90s` counts from the start, `-30s` back from now.
+//! `+90s` counts from the start, `-30s` back from now. Commands on one line happen at one instant, and what falls due at it
+//! fires after the last of them: `advance 60s ; act P1 signed` signs at the very end of the minute, and in time.
 //!
 //! # What is checked without being said
 //! Every scenario runs twice: straight through, and with a restart from its documents after every command; both must print
@@ -169,7 +170,10 @@ impl<'l> Runner<'l> {
         for block in &text.blocks {
             for (offset, command) in block.commands.iter().enumerate().filter(|(_, c)| !c.starts_with('#')) {
                 let at = |reason: String| Error { line: block.line + offset, reason };
-                for line in line::split(command).map_err(at)? {
+                let lines = line::split(command).map_err(at)?;
+                let last = lines.len().saturating_sub(1);
+                for (n, line) in lines.into_iter().enumerate() {
+                    stage.more_comes = n < last;
                     commands::run(&mut stage, line).map_err(at)?;
                     if manner == Manner::RestartAfterEachCommand && stage.is_running() {
                         stage.restart().map_err(at)?;

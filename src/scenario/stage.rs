@@ -26,6 +26,8 @@ pub(super) struct Stage<'l> {
     pub now: Timestamp,
     /// Lines printed by the command that runs.
     pub lines: Vec<String>,
+    /// Another command follows at the same instant: what falls due at it waits for that one.
+    pub more_comes: bool,
     library: &'l Library<'l>,
     posts: BTreeMap<PostId, PostSpec>,
     teams: BTreeMap<TeamId, Team>,
@@ -44,6 +46,7 @@ impl<'l> Stage<'l> {
             header,
             playbook,
             lines: Vec::new(),
+            more_comes: false,
             library,
             posts: BTreeMap::new(),
             teams: BTreeMap::new(),
@@ -115,19 +118,21 @@ impl<'l> Stage<'l> {
             _ => {}
         }
         self.settle(&effects)?;
-        // What an input began and left for the next steps, such as a long all-call.
+        // What an input began and left for the next steps.
         self.advance_to(now)
     }
 
     /// Lets time pass, from one wake-up to the next.
     pub fn advance_to(&mut self, to: Timestamp) -> Result<(), String> {
+        let end = if self.more_comes { to - Millis(1) } else { to };
         for _ in 0..WAKE_UPS_MAX {
-            let due = self.engine().next_due().map_or(to, |due| due.clamp(self.now, to));
+            let due = self.engine().next_due().map_or(end, |due| due.max(self.now).min(end));
             let mut effects = Vec::new();
             let done = self.engine().advance(due, &mut effects);
-            self.now = due;
+            self.now = self.now.max(due);
             self.settle(&effects)?;
-            if done && due == to {
+            if done && due == end {
+                self.now = to;
                 return Ok(());
             }
         }
@@ -175,6 +180,7 @@ impl<'l> Stage<'l> {
             let mut effects = Vec::new();
             self.engine().step(now, fix, &mut effects);
             self.settle(&effects)?;
+            self.advance_to(now)?;
         }
         Ok(())
     }
@@ -200,6 +206,9 @@ impl<'l> Stage<'l> {
         }
         let restored = self.restored()?;
         let (due, deadlines) = (self.engine().next_due(), self.engine().deadlines());
+        if self.engine().left_to_do() > 0 {
+            return Err("something is left to do though time was let pass".into());
+        }
         if restored.next_due() != due {
             return Err(format!(
                 "restored from its documents, it would wake at {:?}, not {due:?}",

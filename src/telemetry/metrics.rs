@@ -54,6 +54,36 @@ pub struct Metrics {
     pub step: IntGauge,
     /// The instant of the last accepted step, in seconds since 1970.
     pub step_at: Gauge,
+    /// Shards by phase, on this node.
+    pub shards: IntGaugeVec,
+    /// Inputs read and not decided, steps under way, steps whose effects have not left: by shard.
+    pub shard_waiting: IntGaugeVec,
+    /// Take-overs of a shard, and running states dropped, by reason.
+    pub shard_events: IntCounterVec,
+    /// Inputs of a step.
+    pub step_inputs: Histogram,
+    /// Reports handed over to the shard they belong to.
+    pub forwarded: IntCounter,
+    /// Bytes of a record of the journal.
+    pub record_bytes: Histogram,
+    /// What failed at the brokers and is tried again, by what it was (append, output, trim) and why.
+    pub kafka_failures: IntCounterVec,
+    /// Records that were deleted from the journal because no restore needs them.
+    pub journal_trimmed: IntCounter,
+    /// The first offset of the journal of each shard that is ours, since it was trimmed last.
+    pub journal_first: IntGaugeVec,
+    /// Records of journals that count for nothing, by reason; every node sees all of them.
+    pub journal_void: IntCounterVec,
+    /// How old the picture is that this node's readers see.
+    pub picture_age: Gauge,
+    /// Records of a shard's journal that this node has not read yet.
+    pub follower_lag: IntGaugeVec,
+    /// How much of a restore is done, from 0 to 1.
+    pub restore_progress: GaugeVec,
+    /// Times a journal had to be read anew, and a reader was replaced, by reason.
+    pub follower_events: IntCounterVec,
+    /// What became of events at the gate to the brokers, as far as somebody waited.
+    pub gate: IntCounterVec,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -62,6 +92,8 @@ pub struct Metrics {
 const LATENESS_S: [f64; 10] = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0];
 const APPEND_S: [f64; 10] = [0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.05, 0.25, 1.0];
 const REQUEST_S: [f64; 10] = [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0];
+const RECORD_BYTES: [f64; 7] = [1_000.0, 4_000.0, 16_000.0, 64_000.0, 256_000.0, 512_000.0, 900_000.0];
+const STEP_INPUTS: [f64; 8] = [0.0, 1.0, 2.0, 8.0, 32.0, 64.0, 128.0, 256.0];
 /// The edges real bulletins use (30 s … 4 h), with the three rings among them.
 const LEG_S: [f64; 14] =
     [0.1, 1.0, 10.0, 30.0, 60.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 14_400.0];
@@ -112,6 +144,37 @@ impl Metrics {
             read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),
             step: r.gauge("muster_step", "Number of the last accepted step"),
             step_at: r.float("muster_step_timestamp_seconds", "Instant of the last accepted step"),
+            shards: r.gauges("muster_shards", "Shards of this node by phase", &["phase"]),
+            shard_waiting: r.gauges(
+                "muster_shard_waiting",
+                "Bottom-line and ordinary inputs, their bytes, steps in flight, steps not emitted",
+                &["shard", "what"],
+            ),
+            shard_events: r.counters(
+                "muster_shard_events_total",
+                "Take-overs (took-over) and dropped states, by reason",
+                &["event"],
+            ),
+            step_inputs: r.histogram("muster_step_inputs", "Inputs of a step", &STEP_INPUTS),
+            forwarded: r.counter("muster_forwarded_total", "Inputs handed over to the shard they belong to"),
+            record_bytes: r.histogram("muster_journal_record_bytes", "Bytes of a record", &RECORD_BYTES),
+            kafka_failures: r.counters("muster_kafka_failures_total", "Failures at the brokers", &["what", "why"]),
+            journal_trimmed: r.counter("muster_journal_trimmed_records_total", "Records deleted from the journal"),
+            journal_first: r.gauges("muster_journal_first_offset", "First offset since the last trim", &["shard"]),
+            journal_void: r.counters("muster_journal_void_total", "Records that count for nothing", &["why"]),
+            picture_age: r.float("muster_picture_age_seconds", "Age of what readers of this node see"),
+            follower_lag: r.gauges("muster_follower_lag", "Journal records not read yet", &["shard"]),
+            restore_progress: r.floats("muster_restore_progress", "Share of a restore that is done", &["shard"]),
+            follower_events: r.counters(
+                "muster_follower_events_total",
+                "Journals read anew and readers replaced, by reason",
+                &["event"],
+            ),
+            gate: r.counters(
+                "muster_gate_total",
+                "Events at the gate to the brokers: decided, kept, refused, busy, away",
+                &["outcome"],
+            ),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

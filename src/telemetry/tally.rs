@@ -30,14 +30,18 @@ impl Tally {
         Self { metrics, board }
     }
 
-    /// Reads one accepted step, after the board has folded it.
-    pub fn step(&self, step: &Step, playbook: &Playbook) {
+    /// Reads one accepted step, after the board has folded it. `playbooks` are those of the command areas it may be of.
+    pub fn step(&self, step: &Step, playbooks: &[Arc<Playbook>]) {
         self.metrics.step.set(i64::try_from(step.number).unwrap_or(i64::MAX));
         #[expect(clippy::cast_precision_loss, reason = "seconds to the millisecond fit for 200,000 years")]
         self.metrics.step_at.set(step.at.0 as f64 / 1000.0);
         for effect in &step.effects {
             match effect {
-                Effect::Timeline(entry) => self.entry(entry, playbook),
+                Effect::Timeline(entry) => {
+                    if let Some(playbook) = of_entry(entry, playbooks) {
+                        self.entry(entry, playbook);
+                    }
+                }
                 Effect::Notice(n) => {
                     let labels = [&*n.desk.to_string(), &*n.kind.to_string(), drill(n.drill)];
                     self.metrics.notices.with_label_values(&labels).inc();
@@ -142,6 +146,13 @@ impl Tally {
     fn leg(&self, leg: &str, spent: Millis, drill: &str) {
         self.metrics.leg.with_label_values(&[leg, drill]).observe(spent.as_secs_f64());
     }
+}
+
+/// The playbook of the command area an entry is of; the first where it names none.
+fn of_entry<'p>(entry: &Entry, playbooks: &'p [Arc<Playbook>]) -> Option<&'p Playbook> {
+    let area = entry.incident.as_ref().map(|id| &id.area);
+    let own = playbooks.iter().find(|p| area.is_some_and(|area| p.head.command_area == *area));
+    own.or(playbooks.first()).map(|p| &**p)
 }
 
 type Leg = (&'static str, Option<Timestamp>, Option<Timestamp>);

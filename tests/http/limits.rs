@@ -51,7 +51,7 @@ async fn before_the_shard_is_at_work_it_is_not_ready_and_the_queue_is_bounded() 
     let (handle, board) = (opened.handle(), Arc::new(Board::new(muster::board::Options::default(), None)));
     let (stop, stopping) = watch::channel(false);
     let app = App::new(
-        handle.clone(),
+        Arc::new(handle.clone()),
         board,
         Hub::new(10, 10),
         Arc::new(Metrics::new()),

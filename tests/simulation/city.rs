@@ -78,11 +78,24 @@ impl FromStr for Kind {
 pub enum Event {
     To(usize, u32, ToHost),
     /// An append comes to the broker.
-    Land { record: Arc<Record>, to: (usize, u32), token: Token, report: Option<(bool, i64)> },
+    Land {
+        record: Arc<Record>,
+        to: (usize, u32),
+        token: Token,
+        report: Option<(bool, i64)>,
+    },
     /// A reading asks the broker where the log begins and ends.
-    Ask { to: (usize, u32), reading: u64 },
+    Ask {
+        to: (usize, u32),
+        reading: u64,
+    },
     /// Effects come to their topics.
-    Emit { step: Arc<Step>, to: (usize, u32), sent: u64, told: bool },
+    Emit {
+        step: Arc<Step>,
+        to: (usize, u32),
+        sent: u64,
+        told: bool,
+    },
     Trim(u64),
     Input(usize, Input, bool),
     Garbage,
@@ -163,7 +176,10 @@ impl Seen {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { histories, events, records, steps, void, claims, drops, holds, .. } = self;
-        write!(f, "{histories} histories, {events} events, {records} records: {steps} steps, {claims} claims, {void} void; ")?;
+        write!(
+            f,
+            "{histories} histories, {events} events, {records} records: {steps} steps, {claims} claims, {void} void; "
+        )?;
         for (why, count) in [Why::Unknown, Why::NotNext, Why::Disturbed, Why::Lost, Why::Alarm].iter().zip(drops) {
             write!(f, "{} {count}, ", why.as_str())?;
         }
@@ -391,7 +407,7 @@ impl City {
                 let offset = self.doors[door].len();
                 say!(self, "input {door}/{offset} {input:?}{}", if urgent { " urgent" } else { "" });
                 self.inputs_in_peace += u64::from(self.peace);
-                self.doors[door].push(Arrived { appended: Timestamp(self.now), input, urgent });
+                self.doors[door].push(Arrived { input, urgent });
             }
             Event::Garbage => {
                 say!(self, "log {}: no record", self.log.end());
@@ -496,7 +512,10 @@ impl City {
             let hosts: Vec<String> = self.hosts.iter().map(Host::to_string).collect();
             let decided = self.truth.has_decided_all(&self.doors);
             let emitted = self.outputs.first_missing(&self.truth);
-            self.fail(format!("it does not settle: {}; all decided: {decided}, not emitted: {emitted:?}", hosts.join("; ")));
+            self.fail(format!(
+                "it does not settle: {}; all decided: {decided}, not emitted: {emitted:?}",
+                hosts.join("; ")
+            ));
         }
         if self.seen.claims_in_peace > CLAIMS_IN_PEACE_MAX * (1 + self.inputs_in_peace) {
             self.fail(format!("{} claims were made in peace", self.seen.claims_in_peace));
@@ -510,7 +529,8 @@ impl City {
         }
         // From any mark that is still there the state is the same.
         for _ in 0..2 {
-            let any = self.log.first() + self.dice.below(usize::try_from(self.log.end() - self.log.first()).unwrap()) as u64;
+            let any =
+                self.log.first() + self.dice.below(usize::try_from(self.log.end() - self.log.first()).unwrap()) as u64;
             let low = self.log.get(any).and_then(|entry| Some(entry.record.as_ref()?.low.clone()));
             if let Some(low) = low.filter(|low| low.offset >= self.log.first() && self.loss.is_none()) {
                 let checked = self.check_restore(low);

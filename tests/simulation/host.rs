@@ -64,11 +64,25 @@ pub enum ToHost {
     Revoke(u64),
     Disturbed,
     Shaken,
-    Report { token: Token, landed: Option<(u64, Timestamp)> },
-    Bounds { reading: u64, first: u64, end: u64 },
-    Records { reading: u64 },
-    Arrived { sent: u64, number: u64 },
-    Retry { sent: u64 },
+    Report {
+        token: Token,
+        landed: Option<(u64, Timestamp)>,
+    },
+    Bounds {
+        reading: u64,
+        first: u64,
+        end: u64,
+    },
+    Records {
+        reading: u64,
+    },
+    Arrived {
+        sent: u64,
+        number: u64,
+    },
+    Retry {
+        sent: u64,
+    },
 }
 
 /// Actions that come of one letter at most.
@@ -170,7 +184,7 @@ impl City {
         say!(self, "{} starts", self.hosts[host].title());
         let name = OwnerName::new(&self.hosts[host].title());
         let chance = self.dice.next();
-        let mut owner = Owner::new(name, SHARDS, self.options.clone(), chance);
+        let owner = Owner::new(name, SHARDS, self.options.clone(), chance);
         self.host(host).owner = Some(owner);
         self.after(0, Event::To(host, start, ToHost::Turn));
     }
@@ -437,7 +451,7 @@ impl City {
             self.host(host).lane_back = there + back;
         }
         let gave_up = ToHost::Report { token, landed: None };
-        let mut land = |city: &mut Self, at: i64, report| {
+        let land = |city: &mut Self, at: i64, report| {
             city.at(at, Event::Land { record: Arc::clone(&record), to, token, report });
         };
         if self.dice.chance(weather.lost) {
@@ -470,7 +484,7 @@ impl City {
             let now = self.clock(host);
             let mut toy = self.host(host).toy.take().expect("it may decide");
             toy.at = toy.at.max(now);
-            for _ in 0..1 + self.dice.below(3) {
+            for _ in 0..=self.dice.below(3) {
                 let Some((door, offset)) = self.next_input(&toy) else { break };
                 let input = self.doors[door][usize::try_from(offset).expect("small")].input;
                 toy.take(door, offset, input);
@@ -509,7 +523,9 @@ impl City {
         };
         for door in 0..DOORS.len() {
             let position = toy.position(door);
-            let urgent = (position..position + LOOK_AHEAD).filter_map(|offset| waiting(door, offset)).find(|(_, urgent)| *urgent);
+            let urgent = (position..position + LOOK_AHEAD)
+                .filter_map(|offset| waiting(door, offset))
+                .find(|(_, urgent)| *urgent);
             if let Some((offset, _)) = urgent {
                 return Some((door, offset));
             }

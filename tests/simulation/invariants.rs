@@ -80,9 +80,10 @@ impl Truth {
             _ = self.land(record.as_ref(), doors);
         }
         self.shaken = true;
-        let lost = before.steps.into_iter().filter(|(number, (_, step))| {
-            self.steps.get(number).is_none_or(|(_, stands)| !Arc::ptr_eq(stands, step))
-        });
+        let lost = before
+            .steps
+            .into_iter()
+            .filter(|(number, (_, step))| self.steps.get(number).is_none_or(|(_, stands)| !Arc::ptr_eq(stands, step)));
         lost.map(|(_, (_, step))| step).collect()
     }
 
@@ -232,7 +233,10 @@ impl Truth {
             **step == expected
         };
         if !same {
-            return Err(format!("step {} was decided from another state than the accepted one:\n{step:?}\ninstead of\n{expected:?}", step.number));
+            return Err(format!(
+                "step {} was decided from another state than the accepted one:\n{step:?}\ninstead of\n{expected:?}",
+                step.number
+            ));
         }
         for document in &step.documents {
             match document.body {
@@ -251,7 +255,11 @@ impl Truth {
         let mut digest = Digest::new(stand);
         self.toy.documents.iter().for_each(|(key, body)| digest.document(key, body));
         self.toy.positions.iter().for_each(|(door, position)| digest.position(door, *position));
-        self.toy.ahead.iter().flat_map(|(door, ahead)| ahead.iter().map(move |o| (door, o))).for_each(|(d, o)| digest.position(d, *o));
+        self.toy
+            .ahead
+            .iter()
+            .flat_map(|(door, ahead)| ahead.iter().map(move |o| (door, o)))
+            .for_each(|(d, o)| digest.position(d, *o));
         digest.0
     }
 }
@@ -320,7 +328,10 @@ fn digest_of(fold: &Fold) -> u64 {
     let mut digest = Digest::new(fold.stand());
     fold.documents().for_each(|document| digest.document(&document.key, document.body.as_deref().unwrap_or_default()));
     fold.positions().iter().for_each(|(door, position)| digest.position(door, *position));
-    fold.ahead().iter().flat_map(|(door, ahead)| ahead.iter().map(move |o| (door, o))).for_each(|(d, o)| digest.position(d, *o));
+    fold.ahead()
+        .iter()
+        .flat_map(|(door, ahead)| ahead.iter().map(move |o| (door, o)))
+        .for_each(|(d, o)| digest.position(d, *o));
     digest.0
 }
 

@@ -62,7 +62,10 @@ impl City {
         let Some(claimed) = self.claims.get(&(record.owner.clone(), record.epoch)) else { return };
         let known = loss.seen.iter().any(|(number, at)| *number >= step.number && at < claimed);
         if known && !loss.accepted {
-            self.fail(format!("step {} is decided anew, though it was emitted before {} claimed", step.number, record.owner));
+            self.fail(format!(
+                "step {} is decided anew, though it was emitted before {} claimed",
+                step.number, record.owner
+            ));
         }
     }
 

@@ -18,7 +18,12 @@
 //! `MUSTER_SIM_SEED=7` (and `MUSTER_SIM_KIND=loss`) tells one history as it happens: `cargo test --test simulation
 //! one_history -- --nocapture`. What is ignored is run by `dev/check`, built with optimization.
 #![cfg(feature = "service")]
-#![allow(clippy::unwrap_used, reason = "a test says what went wrong by failing")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "a test says what went wrong by failing, and its numbers are small"
+)]
 
 mod engine {
     pub use muster::engine::*;
@@ -108,7 +113,9 @@ fn a_host_that_breaks_the_protocol_is_caught() {
     for fault in FAULTS {
         match search(fault.kind(), 0..20_000, Some(fault)) {
             Ok(_) => unseen.push(fault),
-            Err(finding) => println!("{fault:?}: after {} histories: {}", finding.after, finding.what.lines().next().unwrap()),
+            Err(finding) => {
+                println!("{fault:?}: after {} histories: {}", finding.after, finding.what.lines().next().unwrap());
+            }
         }
     }
     assert!(unseen.is_empty(), "nobody noticed: {unseen:?}");

@@ -14,9 +14,8 @@ pub fn root() -> &'static Path {
 
 /// The protocol's own folder.
 const PROTOCOL: &str = "src/journal/log";
-const MODULES: [&str; 11] = [
-    "city", "dice", "host", "invariants", "log", "loss", "mutations", "reading", "search", "toy", "trouble",
-];
+const MODULES: [&str; 11] =
+    ["city", "dice", "host", "invariants", "log", "loss", "mutations", "reading", "search", "toy", "trouble"];
 
 /// Builds the package, with this breakage in its protocol or with none. Tells where the program is.
 pub fn build(breakage: Option<&Breakage>) -> Result<PathBuf, String> {
@@ -79,7 +78,10 @@ opt-level = 2
 
 fn main() -> String {
     let modules = MODULES.map(|module| {
-        format!("#[path = \"{}\"]\nmod {module};\n", root().join("tests/simulation").join(module).with_extension("rs").display())
+        format!(
+            "#[path = \"{}\"]\nmod {module};\n",
+            root().join("tests/simulation").join(module).with_extension("rs").display()
+        )
     });
     format!(
         r#"#![allow(dead_code)]

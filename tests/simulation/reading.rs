@@ -82,7 +82,9 @@ impl City {
             (Whose::Owner(ticket), Some(record)) => {
                 self.owner(host, |owner| owner.read(ticket, offset, appended, &record));
             }
-            (Whose::Owner(ticket), None) => self.owner(host, |owner| owner.malformed(ticket, offset, appended, foreign())),
+            (Whose::Owner(ticket), None) => {
+                self.owner(host, |owner| owner.malformed(ticket, offset, appended, foreign()));
+            }
             (Whose::Restore(ticket), record) => {
                 let Some(restore) = to.restore.as_mut() else { return };
                 match record {

@@ -51,7 +51,8 @@ pub fn search(kind: Kind, seeds: std::ops::Range<u64>, fault: Option<Fault>) -> 
 
 /// Lives through one history. A panic is a wrong history as any other: the owner asserts what it is promised.
 pub fn one(plan: Plan) -> Result<Seen, String> {
-    catch_unwind(|| City::new(plan).run()).unwrap_or_else(|_| Err("the protocol panicked; what it said is above".to_owned()))
+    catch_unwind(|| City::new(plan).run())
+        .unwrap_or_else(|_| Err("the protocol panicked; what it said is above".to_owned()))
 }
 
 /// How to look at a history again.

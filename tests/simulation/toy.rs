@@ -25,7 +25,6 @@ pub enum Input {
 }
 
 pub struct Arrived {
-    pub appended: Timestamp,
     pub input: Input,
     /// It is looked for ahead of its turn.
     pub urgent: bool,

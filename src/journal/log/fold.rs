@@ -39,7 +39,9 @@ pub enum Missing {
         epoch: u64,
     },
     /// A record says otherwise than we where the rule stood: whoever wrote it, or we, had read a log that is no more.
-    #[error("record {offset} says that the rule stood otherwise before {low} than what was read there says: records are lost")]
+    #[error(
+        "record {offset} says that the rule stood otherwise before {low} than what was read there says: records are lost"
+    )]
     Disagrees {
         /// Where it stands.
         offset: u64,
@@ -98,6 +100,8 @@ pub struct Fold {
     unemitted: VecDeque<(u64, Arc<Step>)>,
     places: VecDeque<Low>,
     alive: Timestamp,
+    /// An operator has accepted a loss since the last step.
+    loss_accepted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -152,6 +156,7 @@ impl Fold {
             unemitted: VecDeque::new(),
             places: VecDeque::from([low]),
             alive: Timestamp(0),
+            loss_accepted: false,
         }
     }
 
@@ -230,6 +235,11 @@ impl Fold {
     }
 
     fn apply(&mut self, offset: u64, record: &Record) {
+        match record.body {
+            RecordBody::Acceptance { .. } => self.loss_accepted = true,
+            RecordBody::Step(_) => self.loss_accepted = false,
+            RecordBody::Claim | RecordBody::Release => {}
+        }
         self.carry(record);
         for document in &record.swept {
             self.put(offset, document);
@@ -357,6 +367,12 @@ impl Fold {
         self.documents.keys().map(|key| self.document(key))
     }
 
+    /// Whether an operator has accepted a loss since the last step.
+    #[must_use]
+    pub fn is_loss_accepted(&self) -> bool {
+        self.loss_accepted
+    }
+
     /// How many there are, and their bytes.
     #[must_use]
     pub fn size(&self) -> (usize, usize) {
@@ -397,6 +413,12 @@ impl Fold {
     #[must_use]
     pub fn last_emitted(&self) -> u64 {
         self.emitted
+    }
+
+    /// How many accepted steps have effects that are not known to have left the house.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.unemitted.len()
     }
 
     /// Accepted steps whose effects are not known to have left the house, oldest first.

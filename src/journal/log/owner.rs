@@ -154,7 +154,9 @@ pub enum Alarm {
         known: u64,
     },
     /// Another record stands where we had read one: the log was cut back and has grown again.
-    #[error("record {offset} is another one than was read there, where step {known} was known before: records are lost")]
+    #[error(
+        "record {offset} is another one than was read there, where step {known} was known before: records are lost"
+    )]
     Replaced {
         /// Where it stands.
         offset: u64,
@@ -162,7 +164,9 @@ pub enum Alarm {
         known: u64,
     },
     /// The log begins above what is needed.
-    #[error("the journal begins at offset {first}, and nothing in it says that no more is needed: somebody else trimmed it")]
+    #[error(
+        "the journal begins at offset {first}, and nothing in it says that no more is needed: somebody else trimmed it"
+    )]
     Trimmed {
         /// Where it begins.
         first: u64,
@@ -173,6 +177,17 @@ pub enum Alarm {
     /// A newer Muster has written.
     #[error(transparent)]
     Newer(Malformed),
+    /// What was accepted cannot be run here: a playbook is missing, or another version wrote it.
+    #[error("{0}")]
+    Unfit(String),
+    /// An input begins above where it was decided to, or ends before it.
+    #[error("the topic of {door} does not go on from offset {position}, up to which it was decided: inputs are lost")]
+    InputLost {
+        /// Which.
+        door: SmolStr,
+        /// Up to where it was decided.
+        position: u64,
+    },
     /// Our clock and the log's are too far apart.
     #[error("our clock and the broker's are {0} ms apart; set the clock")]
     Skew(i64),
@@ -426,6 +441,21 @@ impl Owner {
         }
     }
 
+    /// What the shard holds cannot be run here.
+    pub fn unfit(&mut self, why: String) {
+        if self.phase == Phase::Owning {
+            self.hold(Alarm::Unfit(why));
+        }
+    }
+
+    /// An input begins above where it was decided to, or ends before it, so inputs were lost unseen. Accepted already, if somebody has
+    /// accepted a loss since the last step.
+    pub fn input_lost(&mut self, door: &str, position: u64) {
+        if self.phase == Phase::Owning && !self.fold.is_loss_accepted() {
+            self.hold(Alarm::InputLost { door: door.into(), position });
+        }
+    }
+
     /// A fold made anew from the log, or why that cannot be.
     pub fn restored(&mut self, fold: Result<Fold, Alarm>) {
         if !std::mem::take(&mut self.restoring) {
@@ -459,7 +489,9 @@ impl Owner {
         }
         let every = match self.phase {
             Phase::Owning if self.pending.is_empty() => self.options.idle_look_every,
-            Phase::Held(Alarm::Skew(_)) => Millis(self.options.rest_max.0 << self.setbacks.min(SKEW_DOUBLINGS_MAX)),
+            Phase::Held(Alarm::Skew(_) | Alarm::Unfit(_)) => {
+                Millis(self.options.rest_max.0 << self.setbacks.min(SKEW_DOUBLINGS_MAX))
+            }
             Phase::Claiming { landed: None, .. } | Phase::Owning | Phase::Releasing { .. } => return,
             _ if self.restoring => return,
             Phase::Held(_) if self.unrestorable => self.options.rest_max,
@@ -473,8 +505,8 @@ impl Owner {
 
     fn look(&mut self) {
         match self.phase {
-            // The clock may have been set: claim anew, and measure again.
-            Phase::Held(Alarm::Skew(_)) => {
+            // The clock may have been set, or another node may have brought what lacks: claim anew, and see.
+            Phase::Held(Alarm::Skew(_) | Alarm::Unfit(_)) => {
                 self.phase = Phase::Following;
                 if self.assigned {
                     self.catch_up();
@@ -606,7 +638,9 @@ impl Owner {
     /// All that there is was read.
     fn at_the_end(&mut self, asked: Timestamp, first: u64) {
         match self.phase {
-            Phase::CatchingUp | Phase::Resting { .. } if !self.fold.is_complete() => self.hold(Alarm::Trimmed { first }),
+            Phase::CatchingUp | Phase::Resting { .. } if !self.fold.is_complete() => {
+                self.hold(Alarm::Trimmed { first });
+            }
             Phase::CatchingUp | Phase::Resting { .. } => self.decide(asked),
             Phase::Claiming { landed: Some((_, appended)), epoch, sent, .. } => self.claim_read(epoch, sent, appended),
             _ => {}

@@ -177,10 +177,12 @@ struct DocumentForm<'a> {
     body: Option<Cow<'a, RawValue>>,
 }
 
+#[expect(clippy::ptr_arg, reason = "serde hands over the member as it is declared")]
 fn none<T: Clone>(list: &Cow<'_, [T]>) -> bool {
     list.is_empty()
 }
 
+#[expect(clippy::ptr_arg, reason = "serde hands over the member as it is declared")]
 fn no_entry<V: Clone>(map: &Cow<'_, BTreeMap<SmolStr, V>>) -> bool {
     map.is_empty()
 }

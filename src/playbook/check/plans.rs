@@ -9,11 +9,15 @@ use crate::playbook::problem::Problems;
 use crate::playbook::text::{Entry, Text};
 use crate::playbook::{Anchor, Mark, Milestone, OnMiss, Plan, Scope};
 
+/// The most bytes of a plan, with the needs of its linkage, as an incident's document holds it.
+const PLAN_BYTES_MAX: usize = 5 * 1024;
+
 /// Notes what is wrong with the plans.
 pub(super) fn check(text: &Text, known: &Known<'_>, problems: &mut Problems) {
     let rings = text.rings.as_ref().map(|r| r.value.clone()).unwrap_or_default();
     for plan in &text.plans {
         check_plan(plan, known, problems);
+        check_size(plan, text, problems);
         check_unknown_place(plan, text, known, problems);
         marks::check(plan, text, &rings, known, problems);
     }
@@ -57,6 +61,21 @@ fn check_plan(plan: &Entry<Plan>, known: &Known<'_>, problems: &mut Problems) {
     }
     if plan.verify_first {
         check_verification(plan, &who, problems);
+    }
+}
+
+/// An incident keeps its plan, so that its document stays small.
+fn check_size(plan: &Entry<Plan>, text: &Text, problems: &mut Problems) {
+    let linkage = text.linkages.iter().find(|linkage| Some(&linkage.id) == plan.linkage.as_ref());
+    let needs = linkage.map_or_else(Vec::new, |linkage| linkage.rows.clone());
+    let stored = Plan { needs, ..plan.value.clone() };
+    let bytes = serde_json::to_string(&stored).map_or(0, |stored| stored.len());
+    if bytes > PLAN_BYTES_MAX {
+        let what = format!(
+            "plan `{}` takes {bytes} bytes in the document of each of its incidents; at most {PLAN_BYTES_MAX}",
+            plan.id
+        );
+        problems.at(plan, &[], what).hint("give it fewer marks or agencies, or its linkage fewer rows");
     }
 }
 

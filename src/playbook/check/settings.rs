@@ -177,11 +177,11 @@ fn cost(cost: &Entry<Cost>, problems: &mut Problems) {
             problems.at(cost, path, "`task_s` must fall from severity I to IV: a worse task is dearer to interrupt");
         }
     }
-    if cost.rejections_named > 64 {
+    if cost.rejections_named > 32 {
         problems.at(
             cost,
             &["rejections_named".into()],
-            "`rejections_named` is at most 64: it is stored with every choice",
+            "`rejections_named` is at most 32: it is stored with every choice",
         );
     }
 }

@@ -76,6 +76,15 @@ fn refusals_are_those_written_down() {
 }
 
 #[test]
+fn a_plan_that_would_outgrow_its_incidents_document_is_refused() {
+    let title = format!("title = \"{}\"", "x".repeat(5 * 1024));
+    let found = problems_of(&changed("playbook.toml", "title = \"Mediation\"", &title));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("plan `mediation` takes 5"), "{}", found[0]);
+    assert!(found[0].contains("fewer marks or agencies"), "{}", found[0]);
+}
+
+#[test]
 fn an_empty_text_says_what_is_missing() {
     let without_head = vec![("a.toml".to_owned(), String::new())];
     assert!(problems_of(&without_head).contains(&"playbook: no file has the table `[playbook]`".to_owned()));

@@ -1,0 +1,251 @@
+//! Muster seen from outside: reports go in with numbers of our own, and what comes out on the topics is counted. No part
+//! of Muster is asked what it thinks it did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use rdkafka::{Offset, TopicPartitionList};
+use serde_json::Value;
+
+/// A producer of reports: each has a number, and a place far enough from its neighbours' that nothing is merged by chance.
+pub struct Reports {
+    producer: ThreadedProducer<DefaultProducerContext>,
+}
+
+impl Reports {
+    pub fn to(brokers: &str) -> Self {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("linger.ms", "2");
+        Self { producer: config.create().unwrap() }
+    }
+
+    /// Sends the report of this number for a command area. Sent is not yet taken: see [`Reports::flush`].
+    pub fn send(&self, area: &str, partition: i32, n: usize) {
+        let text = report(n);
+        loop {
+            let record = BaseRecord::to("muster.reports").partition(partition).key(area).payload(&text);
+            match self.producer.send(record) {
+                Ok(()) => return,
+                Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err((error, _)) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Waits until the brokers have all of them.
+    pub fn flush(&self) {
+        self.producer.flush(Duration::from_secs(120)).unwrap();
+    }
+}
+
+/// Every hundredth is a fire, the others are such as few posts are asked for.
+pub fn report(n: usize) -> String {
+    let (lon, lat) = (112.40 + 0.004 * (n % 100) as f64, 26.60 + 0.004 * (n / 100 % 100) as f64);
+    let text = if n.is_multiple_of(100) { "商场冒烟 有明火" } else { "噪音扰民，请派人处理" };
+    format!(
+        r#"{{"specversion":"1.0","type":"muster.report","source":"110/desk-{}","id":"n{n}","data":{{"text":"{text}","place":{{"position":{{"lon":{lon:.4},"lat":{lat:.4}}}}}}}}}"#,
+        n % 7
+    )
+}
+
+/// Everything in all partitions of a topic, up to the ends that it has when asked.
+pub fn all(brokers: &str, topic: &str) -> Vec<(i32, i64, Vec<u8>)> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "outside").set("fetch.wait.max.ms", "10");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(20)).unwrap();
+    let mut list = TopicPartitionList::new();
+    let mut missing = BTreeMap::new();
+    for partition in metadata.topics()[0].partitions() {
+        let (first, end) = consumer.fetch_watermarks(topic, partition.id(), Duration::from_secs(20)).unwrap();
+        if end > first {
+            missing.insert(partition.id(), end);
+            list.add_partition_offset(topic, partition.id(), Offset::Offset(first)).unwrap();
+        }
+    }
+    consumer.assign(&list).unwrap();
+    let mut read = Vec::new();
+    let began = Instant::now();
+    while !missing.is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(120), "{topic} could not be read to its end: {missing:?}");
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) else { continue };
+        if missing.get(&message.partition()).is_some_and(|end| message.offset() + 1 >= *end) {
+            missing.remove(&message.partition());
+        }
+        read.push((message.partition(), message.offset(), message.payload().unwrap_or_default().to_vec()));
+    }
+    read
+}
+
+/// What the topics say became of numbered reports.
+#[derive(Debug, Default)]
+pub struct Audit {
+    /// Of each report (its id), the places in the journal at which it was decided.
+    pub decided: BTreeMap<String, BTreeSet<u64>>,
+    /// Of each order, the places at which it was issued.
+    pub ordered: BTreeMap<String, BTreeSet<u64>>,
+    /// Messages that came again under the same `rev` and said something else.
+    pub differing: usize,
+    /// Messages that came again and said the same.
+    pub again: usize,
+    /// Marks that were missed late through our own outage, each with the places at which that was said.
+    pub missed: BTreeMap<String, BTreeSet<u64>>,
+    /// Lines of the timeline.
+    pub lines: usize,
+}
+
+impl Audit {
+    /// Reads the timeline and the orders.
+    pub fn read(brokers: &str) -> Self {
+        let mut audit = Self::default();
+        let mut said: BTreeMap<(&str, u64), Vec<u8>> = BTreeMap::new();
+        for topic in ["muster.timeline", "muster.orders", "muster.notices"] {
+            for (_, _, payload) in all(brokers, topic) {
+                let event: Value = serde_json::from_slice(&payload).unwrap();
+                let rev = event["data"]["rev"].as_u64().unwrap();
+                match said.get(&(topic, rev)) {
+                    Some(before) if *before == payload => audit.again += 1,
+                    Some(_) => audit.differing += 1,
+                    None => {
+                        if topic == "muster.timeline" {
+                            audit.line(rev, &event["data"]);
+                        }
+                        said.insert((topic, rev), payload);
+                    }
+                }
+            }
+        }
+        audit
+    }
+
+    fn line(&mut self, rev: u64, line: &Value) {
+        self.lines += 1;
+        let detail = &line["detail"];
+        match line["what"].as_str().unwrap() {
+            "opened" | "joined" | "folded" | "late-report" => {
+                let id = detail["event"].as_str().unwrap().to_owned();
+                self.decided.entry(id).or_default().insert(rev);
+            }
+            "ordered" => {
+                let order = detail["order"].as_str().unwrap().to_owned();
+                self.ordered.entry(order).or_default().insert(rev);
+            }
+            "missed" => {
+                let mark = format!("{} {} {}", line["incident"], detail["mark"], detail["order"]);
+                self.missed.entry(mark).or_default().insert(rev);
+            }
+            _ => {}
+        }
+    }
+
+    /// Reports of these numbers that nothing was decided about.
+    pub fn lost(&self, numbers: impl IntoIterator<Item = usize>) -> Vec<usize> {
+        numbers.into_iter().filter(|n| !self.decided.contains_key(&format!("n{n}"))).collect()
+    }
+
+    /// Reports that were decided more than once, with where.
+    pub fn twice(&self) -> Vec<(&String, &BTreeSet<u64>)> {
+        let more = |places: &BTreeSet<u64>| places.len() > 1;
+        let reports = self.decided.iter().filter(|(_, places)| more(places));
+        reports.chain(self.ordered.iter().filter(|(_, places)| more(places))).collect()
+    }
+
+    /// Fails unless all of these were decided, once, and every repeat said the same.
+    pub fn check(&self, numbers: impl IntoIterator<Item = usize>) {
+        let lost = self.lost(numbers);
+        let twice = self.twice();
+        println!(
+            "decided {}, ordered {}, lines {}, repeats {}; lost {}, twice {}, differing {}",
+            self.decided.len(),
+            self.ordered.len(),
+            self.lines,
+            self.again,
+            lost.len(),
+            twice.len(),
+            self.differing
+        );
+        assert!(lost.is_empty(), "lost: {:?}", &lost[..lost.len().min(20)]);
+        assert!(twice.is_empty(), "decided twice: {:?}", &twice[..twice.len().min(20)]);
+        assert_eq!(self.differing, 0, "a repeat said something else than the first");
+    }
+}
+
+/// Waits until the timeline has stood still for `quiet`, at most for `at_most`.
+pub fn settle(brokers: &str, quiet: Duration, at_most: Duration) {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "outside");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let ends = || -> Option<u64> {
+        let metadata = consumer.fetch_metadata(Some("muster.timeline"), Duration::from_secs(5)).ok()?;
+        let partitions = metadata
+            .topics()
+            .first()?
+            .partitions()
+            .iter()
+            .map(rdkafka::metadata::MetadataPartition::id)
+            .collect::<Vec<_>>();
+        let end = |p| consumer.fetch_watermarks("muster.timeline", p, Duration::from_secs(5)).ok().map(|(_, end)| end);
+        partitions.into_iter().map(|p| end(p).and_then(|end| u64::try_from(end).ok())).sum()
+    };
+    let (began, mut heard, mut last) = (Instant::now(), Instant::now(), None);
+    while began.elapsed() < at_most && heard.elapsed() < quiet {
+        std::thread::sleep(Duration::from_millis(250));
+        let now = ends();
+        if now.is_none() || now != last {
+            heard = Instant::now();
+        }
+        last = now;
+    }
+}
+
+/// One change of owner as the journal tells it.
+#[derive(Debug)]
+pub struct Change {
+    /// The new epoch.
+    pub epoch: u64,
+    /// Who has it.
+    pub owner: String,
+    /// From the last step of the owner before to the first of this one.
+    pub gap: Duration,
+}
+
+/// The changes of owner of the first shard, in order.
+pub fn changes(brokers: &str) -> Vec<Change> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "outside");
+    let consumer: BaseConsumer = config.create().unwrap();
+    let (first, end) = consumer.fetch_watermarks("muster.journal", 0, Duration::from_secs(20)).unwrap();
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("muster.journal", 0, Offset::Offset(first)).unwrap();
+    consumer.assign(&list).unwrap();
+    let (mut changes, mut last, mut stand) = (Vec::new(), None, (0, String::new(), 0));
+    let mut next = first;
+    while next < end {
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(500)) else { continue };
+        next = message.offset() + 1;
+        let at = message.timestamp().to_millis().unwrap();
+        let record: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        let (epoch, owner) = (record["epoch"].as_u64().unwrap(), record["owner"].as_str().unwrap().to_owned());
+        match record["kind"].as_str().unwrap() {
+            "claim" if epoch > stand.0 => stand = (epoch, owner, stand.2),
+            "step" if epoch == stand.0 && owner == stand.1 && record["step"]["number"] == stand.2 + 1 => {
+                stand.2 += 1;
+                let known = changes.last().is_some_and(|change: &Change| change.epoch == epoch);
+                if !known {
+                    let gap = last.map_or(0, |last: i64| at - last).max(0);
+                    changes.push(Change { epoch, owner, gap: Duration::from_millis(gap.unsigned_abs()) });
+                }
+                last = Some(at);
+            }
+            _ => {}
+        }
+    }
+    changes
+}

@@ -119,6 +119,8 @@ pub struct Seen {
     pub claims: u64,
     /// Claims that were accepted after the trouble was over.
     pub claims_in_peace: u64,
+    /// How long it took from peace to rest, at most.
+    pub rest_ms: i64,
     pub drops: [u64; 5],
     pub holds: u64,
     pub acceptances: u64,
@@ -138,6 +140,7 @@ impl Seen {
         self.void += other.void;
         self.claims += other.claims;
         self.claims_in_peace = self.claims_in_peace.max(other.claims_in_peace);
+        self.rest_ms = self.rest_ms.max(other.rest_ms);
         for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
             *mine += theirs;
         }
@@ -158,7 +161,7 @@ impl Seen {
         often("a step", self.steps, 8_000);
         often("a void record", self.void, 300);
         often("a take-over", self.claims, 2_500);
-        often("an unknown append", self.drops[Why::Unknown as usize], 400);
+        often("an unknown append", self.drops[Why::Unknown as usize], 250);
         often("somebody else's record in between", self.drops[Why::NotNext as usize], 100);
         often("a new leader seen", self.drops[Why::Disturbed as usize], 50);
         often("a shard lost while idle", self.drops[Why::Lost as usize], 50);
@@ -183,8 +186,8 @@ impl fmt::Display for Seen {
         let Self { acceptances, restores, repeats, trims, crashes, stalls, .. } = self;
         write!(
             f,
-            "{holds} holds, {acceptances} acceptances, {restores} restores, {repeats} repeats, {trims} trims, {crashes} crashes, {stalls} stalls; at most {} claims in peace",
-            self.claims_in_peace
+            "{holds} holds, {acceptances} acceptances, {restores} restores, {repeats} repeats, {trims} trims, {crashes} crashes, {stalls} stalls; at most {} claims in peace, at rest after {} ms",
+            self.claims_in_peace, self.rest_ms
         )
     }
 }
@@ -215,6 +218,7 @@ pub struct City {
     /// Records are written and read as they stand on a log.
     in_bytes: bool,
     pub peace: bool,
+    pub peace_since: i64,
     /// In peace, too, two are assigned.
     pub twice: bool,
     pub loss: Option<Loss>,
@@ -274,6 +278,7 @@ impl City {
             claims: BTreeMap::new(),
             in_bytes: dice.chance(60),
             peace: false,
+            peace_since: 0,
             twice: plan.kind == Kind::TwoForAnHour || (plan.kind == Kind::Trouble && dice.chance(150)),
             loss: None,
             inputs_in_peace: 0,
@@ -361,13 +366,15 @@ impl City {
             self.now = due.at;
             self.seen.events += 1;
             self.happen(due.event);
-            if self.peace && self.plan.kind != Kind::TwoForAnHour {
+            if self.peace && self.now >= self.peace_since + self.peace_lasts() {
                 settled_since = if self.is_settled() { settled_since.or(Some(self.now)) } else { None };
-                if settled_since.is_some_and(|since| self.now - since > SETTLED_FOR) {
+                if let Some(since) = settled_since.filter(|since| self.now - since > SETTLED_FOR) {
+                    self.seen.rest_ms = since - self.peace_since - self.peace_lasts();
                     break;
                 }
             }
-            if self.now > START + self.longest() || self.seen.events > EVENTS_MAX {
+            let last = self.peace_since + self.peace_lasts() + REST_WITHIN;
+            if (self.peace && self.now > last) || self.seen.events > EVENTS_MAX {
                 break;
             }
         }
@@ -380,9 +387,9 @@ impl City {
         self.failure.map_or(Ok(self.seen), Err)
     }
 
-    /// A history that is not settled by then never will be.
-    fn longest(&self) -> i64 {
-        if self.plan.kind == Kind::TwoForAnHour { 3_600_000 } else { 90_000 }
+    /// For so long after the trouble, at least.
+    fn peace_lasts(&self) -> i64 {
+        if self.plan.kind == Kind::TwoForAnHour { 3_600_000 } else { 0 }
     }
 
     fn happen(&mut self, event: Event) {
@@ -513,6 +520,13 @@ impl City {
         if self.seen.claims_in_peace > CLAIMS_IN_PEACE_MAX * (1 + self.inputs_in_peace) {
             self.fail(format!("{} claims were made in peace", self.seen.claims_in_peace));
         }
+        if self.plan.kind == Kind::TwoForAnHour {
+            let newest = (self.log.first()..self.log.end()).rev().find_map(|offset| self.log.get(offset)?.record.as_ref());
+            let low = newest.map_or(0, |record| record.low.offset);
+            if self.log.end() > low + MARK_BEHIND_MAX {
+                self.fail(format!("the log goes to {}, and its mark stays at {low}", self.log.end()));
+            }
+        }
         // From any mark that is still there the state is the same.
         for _ in 0..2 {
             let any =
@@ -528,8 +542,12 @@ impl City {
 
 /// A history of more events goes round in circles.
 const EVENTS_MAX: u64 = 1_000_000;
+/// A history that has not come to rest so long after the trouble ended never will; what was under way may take ten seconds.
+const REST_WITHIN: i64 = 30_000;
 /// Nothing may change any more for so long.
 const SETTLED_FOR: i64 = 2_500;
+/// However long a log is, its mark is no farther behind: some fifty documents are swept, one at least with each step.
+const MARK_BEHIND_MAX: u64 = 150;
 /// However long the hosts disagree on who owns the shard, they write no more than so many claims, and as many for each input
 /// that comes in between.
 const CLAIMS_IN_PEACE_MAX: u64 = 12;

@@ -27,8 +27,9 @@ pub struct Host {
     pub clock_worst: i64,
     pub owner: Option<Owner>,
     pub restore: Option<Restore>,
-    pub reading: Option<Reading>,
-    pub readings: u64,
+    /// Readings under way; the last one is meant, but one before may yet bring something.
+    pub readings: Vec<Reading>,
+    pub asked: u64,
     pub toy: Option<Toy>,
     /// The group's last word.
     pub assigned: bool,
@@ -37,6 +38,8 @@ pub struct Host {
     pub revoked: bool,
     /// Nothing it sends is at the broker before, so that its appends keep their order.
     pub lane: i64,
+    /// Nothing is reported to it before.
+    lane_back: i64,
     /// Accepted steps whose effects are to leave, in order; the first may be on its way.
     pub leaving: VecDeque<Arc<Step>>,
     pub on_its_way: Option<u64>,
@@ -101,13 +104,14 @@ impl Host {
             clock_worst: 0,
             owner: None,
             restore: None,
-            reading: None,
-            readings: 0,
+            readings: Vec::new(),
+            asked: 0,
             toy: None,
             assigned: false,
             word: 0,
             revoked: false,
             lane: 0,
+            lane_back: 0,
             leaving: VecDeque::new(),
             on_its_way: None,
             sent: 0,
@@ -441,7 +445,11 @@ impl City {
             there = there.max(self.hosts[host].lane);
             self.host(host).lane = there;
         }
-        let (back, timeout) = (self.delay(), self.dice.pick(&[1, 100, 1_000]));
+        let (mut back, timeout) = (self.delay(), self.dice.pick(&[1, 100, 1_000]));
+        if !weather.overtaking {
+            back = back.max(self.hosts[host].lane_back - there);
+            self.host(host).lane_back = there + back;
+        }
         let gave_up = ToHost::Report { token, landed: None };
         let land = |city: &mut Self, at: i64, report| {
             city.at(at, Event::Land { record: Arc::clone(&record), to, token, report });
@@ -572,7 +580,8 @@ impl City {
         let arrives = !self.dice.chance(self.weather.unemitted);
         let told = arrives && !self.dice.chance(self.weather.unemitted);
         if arrives {
-            let delay = if self.dice.chance(50) { delay + 3_000 } else { delay };
+            let late = !self.peace && self.dice.chance(50);
+            let delay = if late { delay + 3_000 } else { delay };
             self.after(delay, Event::Emit { step, to: (host, start), sent, told });
         }
         if !told {

@@ -27,6 +27,8 @@ pub struct Truth {
     carrier: Option<u64>,
     /// Where the state begins: steps from before have been given up with an acceptance, and nobody emits them any more.
     begins: u64,
+    /// Steps that stood when an acceptance was written, from where it said that the state begins; most of them stand again.
+    given_up: Vec<Arc<Step>>,
     /// The last acceptance stands before this.
     line: u64,
     /// Records were lost, and nobody has accepted that: a mark may speak of what is no more.
@@ -95,7 +97,8 @@ impl Truth {
         self.begins = low.offset;
         self.line = offset + 1;
         self.shaken = false;
-        self.steps.retain(|_, (at, _)| *at < low.offset);
+        let given_up = self.steps.split_off(&self.steps.iter().find(|(_, (at, _))| *at >= low.offset).map_or(u64::MAX, |(n, _)| *n));
+        self.given_up.extend(given_up.into_values().map(|(_, step)| step));
         for at in low.offset..offset {
             let place = usize::try_from(at).expect("small");
             self.stands[place] = stand.clone();
@@ -157,9 +160,10 @@ impl Truth {
         (0..DOORS.len()).all(|door| self.toy.position(door) == doors[door].len() as u64)
     }
 
-    /// Whether this step stands, as it is.
+    /// Whether this step stands, as it is, or stood before an operator said where the state begins.
     pub fn has(&self, step: &Arc<Step>) -> bool {
-        self.steps.get(&step.number).is_some_and(|(_, stands)| Arc::ptr_eq(stands, step) || stands == step)
+        let same = |other: &Arc<Step>| Arc::ptr_eq(other, step) || other == step;
+        self.steps.get(&step.number).is_some_and(|(_, stands)| same(stands)) || self.given_up.iter().any(same)
     }
 
     /// A fold must be what all accepted records before its next one come to. What was read before an acceptance that

@@ -27,10 +27,13 @@ impl City {
     // Reading
 
     pub fn read(&mut self, host: usize, whose: Whose, from: u64) {
+        // A consumer may bring something yet of what it was told to let be.
+        let kept = usize::from(self.dice.chance(300));
         let to = self.host(host);
-        to.readings += 1;
-        let id = to.readings;
-        to.reading = Some(Reading { id, whose, at: from, first: 0, end: 0 });
+        to.readings.drain(..to.readings.len().saturating_sub(kept));
+        to.asked += 1;
+        let id = to.asked;
+        to.readings.push(Reading { id, whose, at: from, first: 0, end: 0 });
         if !self.dice.chance(self.weather.unread) {
             let (delay, start) = (self.delay(), self.hosts[host].start);
             self.after(delay, Event::Ask { to: (host, start), reading: id });
@@ -42,7 +45,7 @@ impl City {
     }
 
     pub fn bounds(&mut self, host: usize, id: u64, first: u64, end: u64) {
-        let Some(reading) = self.host(host).reading.as_mut().filter(|reading| reading.id == id) else { return };
+        let Some(reading) = self.host(host).readings.iter_mut().find(|reading| reading.id == id) else { return };
         (reading.first, reading.end) = (first, end);
         reading.at = reading.at.max(first);
         let at = reading.at;
@@ -52,7 +55,7 @@ impl City {
 
     pub fn records(&mut self, host: usize, id: u64) {
         let first = self.log.first();
-        let Some(reading) = self.host(host).reading.as_mut().filter(|reading| reading.id == id) else { return };
+        let Some(reading) = self.host(host).readings.iter_mut().find(|reading| reading.id == id) else { return };
         // What was trimmed away meanwhile is passed over, as a consumer does that is told to go to what there is.
         reading.at = reading.at.max(first);
         let (whose, from) = (reading.whose, reading.at);

@@ -176,6 +176,7 @@ impl City {
     pub fn make_peace(&mut self) {
         say!(self, "peace");
         self.peace = true;
+        self.peace_since = self.now;
         self.weather = Weather { delay: 20, ..Weather::default() };
         self.lag.0 = self.lag.0.min(self.now + 500);
         self.broker_back = self.broker_back.min(self.now + 500);

@@ -4,9 +4,12 @@
 //! became of an append ([`Owner::reported`]), what time it is ([`Owner::tick`]), what shall be written
 //! ([`Owner::append`]). Out: [`Owner::poll`], one [`Action`] after another. Look: [`Owner::phase`], [`Owner::fold`].
 //!
-//! Whoever drives it keeps three promises. What it reads is handed over record by record, in the order of the log. Every append is
-//! reported once, or the machine is told that it is [`disturbed`](Owner::disturbed). Nothing of a step leaves the house before
-//! [`Action::Accepted`] named it.
+//! Whoever drives it keeps these promises. What a reading brings is handed over record by record, in the order of the log,
+//! under the reading's own ticket. A record is sent at most once by whoever drives (what the producer below repeats by
+//! itself may land twice). A report is true, or says that nobody knows. [`Owner::knows`] is told what readers of the
+//! effects have seen before a claim is made. Nothing of a step leaves the house before [`Action::Accepted`] named it, or
+//! [`Action::Begin`] found it in the fold. An answer that never comes, a report out of order, an old reading that still
+//! brings something, a clock that jumps: these it takes as they come.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -338,7 +341,7 @@ impl Owner {
             }
             // A claim under way may yet stand: then it must be released, or whoever comes next takes us for alive.
             Phase::Claiming { .. } | Phase::Releasing { .. } => {}
-            Phase::CatchingUp | Phase::Resting { .. } => self.follow(),
+            Phase::CatchingUp | Phase::Resting { .. } => self.leave(),
             Phase::Following | Phase::Held(_) | Phase::Restoring => self.let_go(),
         }
     }
@@ -803,12 +806,12 @@ impl Owner {
     /// The one way back from anything odd.
     fn recover(&mut self, why: Why) {
         self.stop(why);
-        self.let_go();
         if self.assigned {
+            self.let_go();
             self.come_back();
             self.setbacks += 1;
         } else {
-            self.follow();
+            self.leave();
         }
     }
 
@@ -819,7 +822,7 @@ impl Owner {
         if self.assigned {
             self.rest();
         } else {
-            self.follow();
+            self.leave();
         }
     }
 
@@ -844,6 +847,16 @@ impl Owner {
         self.phase = Phase::Resting { since: self.now, span };
         self.news = self.now;
         self.looked = self.now;
+    }
+
+    /// The shard is not ours any more; if a claim of ours stands, that is written, or whoever comes next takes us for alive.
+    fn leave(&mut self) {
+        if self.fold.stand().owner == self.name {
+            self.phase = Phase::Releasing { token: None };
+            self.release_when_empty();
+        } else {
+            self.follow();
+        }
     }
 
     fn follow(&mut self) {

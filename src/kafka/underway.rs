@@ -143,7 +143,7 @@ mod tests {
         let swept = vec![Document { key: "4304:head".into(), body: Some("{}".into()) }];
         let body = RecordBody::Step(Arc::new(Step { number, consumed, ..Step::default() }));
         let (owner, low) = (OwnerName::new("a"), Low::default());
-        Arc::new(Record { epoch: 1, owner, shards: 1, low, emitted: 0, swept, body })
+        Arc::new(Record { epoch: 1, owner, shards: 1, low, after: 0, emitted: 0, swept, body })
     }
 
     #[test]

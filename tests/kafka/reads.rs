@@ -376,6 +376,7 @@ async fn what_counts_for_nothing_is_not_shown_and_a_trimmed_journal_is_read_anew
         owner: OwnerName::new("lost"),
         shards: options.partitions,
         low: Low::default(),
+        after: 0,
         emitted: 0,
         swept: Vec::new(),
         body: RecordBody::Step(Arc::new(step)),

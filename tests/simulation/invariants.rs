@@ -266,6 +266,10 @@ impl Truth {
 
 /// The rule, once more.
 fn accepts(stand: &mut Stand, record: &Record) -> bool {
+    let acceptance = matches!(record.body, RecordBody::Acceptance { .. });
+    if !acceptance && record.after > stand.step {
+        return false;
+    }
     let writes = !stand.owner.is_nobody() && record.owner == stand.owner && record.epoch == stand.epoch;
     match &record.body {
         RecordBody::Claim if record.epoch > stand.epoch => {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::record::{Low, OwnerName, Record, RecordBody};
-use super::rule::{Stand, Verdict};
+use super::rule::{Stand, Verdict, Void};
 use crate::engine::Document;
 use crate::journal::Step;
 use crate::model::Timestamp;
@@ -53,7 +53,7 @@ pub enum Missing {
     Lost {
         /// Where it stands.
         offset: u64,
-        /// What it says was emitted.
+        /// The last step that its writer knew of.
         told: u64,
         /// The last step that stands.
         step: u64,
@@ -100,6 +100,8 @@ pub struct Fold {
     unemitted: VecDeque<(u64, Arc<Step>)>,
     places: VecDeque<Low>,
     alive: Timestamp,
+    /// A record was read that cannot be where it is unless records are lost, and no acceptance since.
+    shaken: Option<Missing>,
     /// An operator has accepted a loss since the last step.
     loss_accepted: bool,
 }
@@ -156,6 +158,7 @@ impl Fold {
             unemitted: VecDeque::new(),
             places: VecDeque::from([low]),
             alive: Timestamp(0),
+            shaken: None,
             loss_accepted: false,
         }
     }
@@ -182,21 +185,26 @@ impl Fold {
             if matches!(record.body, RecordBody::Acceptance { .. }) && !self.begins_at_line(&record.low) {
                 return Err(Missing::Line(record.low.clone()));
             }
-            // Whoever wrote it had read no farther than to here, so it cannot know more than we do.
-            let step = self.stand.step;
-            if record.emitted > step || record.low.offset > offset {
-                return Err(Missing::Lost { offset, told: record.emitted.max(record.low.stand.step), step });
-            }
-            if self.confirms(&record.low) == Some(false) {
-                return Err(Missing::Disagrees { offset, low: record.low.offset });
-            }
+            self.compare(offset, record);
             self.stand.apply(record);
             self.apply(offset, record);
             self.alive = self.alive.max(appended);
+        } else if verdict == Verdict::Void(Void::Unfounded) {
+            self.shaken = Some(Missing::Lost { offset, told: record.after, step: self.stand.step });
         }
         self.last = Some((offset, Seen::of(appended, record)));
         self.next += 1;
         Ok(verdict)
+    }
+
+    /// What an accepted record says of the log before it must be what we read there. An acceptance says that it need not be.
+    fn compare(&mut self, offset: u64, record: &Record) {
+        let low = record.low.offset;
+        if matches!(record.body, RecordBody::Acceptance { .. }) {
+            self.shaken = None;
+        } else if low > offset || self.confirms(&record.low) == Some(false) {
+            self.shaken = Some(Missing::Disagrees { offset, low });
+        }
     }
 
     /// Whether this record is what we read there, or `None` that it was none of ours; as far as we remember: only the
@@ -240,7 +248,7 @@ impl Fold {
             RecordBody::Step(_) => self.loss_accepted = false,
             RecordBody::Claim | RecordBody::Release => {}
         }
-        self.carry(record);
+        self.carry(offset, record);
         for document in &record.swept {
             self.put(offset, document);
         }
@@ -262,10 +270,13 @@ impl Fold {
     /// What a restore may begin at. Marks of several owners need not rise, for each remembers other places; any that was
     /// accepted is as good as another. An acceptance draws a line: what was said before it may be of a log that is no
     /// more.
-    fn carry(&mut self, record: &Record) {
+    fn carry(&mut self, offset: u64, record: &Record) {
         let line = matches!(record.body, RecordBody::Acceptance { .. });
         let confirmed = self.confirms(&record.low) == Some(true);
         self.confirmed = if line { self.began == record.low } else { self.confirmed || confirmed };
+        if record.low.offset > offset {
+            return;
+        }
         if line || self.carried.as_ref().is_none_or(|carried| carried.offset < record.low.offset) {
             self.carried = Some(record.low.clone());
         }
@@ -365,6 +376,13 @@ impl Fold {
     /// The newest version of each live document.
     pub fn documents(&self) -> impl Iterator<Item = Document> + '_ {
         self.documents.keys().map(|key| self.document(key))
+    }
+
+    /// What was read and cannot be so unless records are lost, if anything: then nothing may be decided from this state, until
+    /// an operator has accepted it.
+    #[must_use]
+    pub fn shaken(&self) -> Option<&Missing> {
+        self.shaken.as_ref()
     }
 
     /// Whether an operator has accepted a loss since the last step.

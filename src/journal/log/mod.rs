@@ -12,6 +12,7 @@
 //! * A **step** stands when it is of the standing epoch and owner and its number is the last accepted one + 1.
 //! * A **release** by the standing owner ends its writing: whoever comes next need not wait.
 //! * An **acceptance** by an operator closes a hold after the log itself was damaged; see below.
+//! * No other record stands whose writer knew of more steps than stand before it.
 //!
 //! Everything else is void: it is as if it had never been written. A reader that applies the rule from any low-water mark
 //! on comes to the same state as one that has read from the beginning.

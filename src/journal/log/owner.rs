@@ -410,6 +410,8 @@ impl Owner {
             self.seems_short(end);
         } else if end > next {
             self.read_on();
+        } else if let Some(missing) = self.fold.shaken().cloned() {
+            self.hold(Alarm::Missing(missing));
         } else if self.fold.stand().step < self.known {
             self.seems_short(end);
         } else {
@@ -795,6 +797,7 @@ impl Owner {
             owner: self.name.clone(),
             shards: self.fold.shards(),
             low: self.fold.low(),
+            after: self.fold.stand().step,
             emitted: self.fold.last_emitted(),
             swept: Vec::new(),
             body,
@@ -892,7 +895,11 @@ impl Owner {
     }
 
     fn highest_known(&self) -> u64 {
-        self.known.max(self.fold.stand().step)
+        let told = match self.fold.shaken() {
+            Some(Missing::Lost { told, .. }) => *told,
+            _ => 0,
+        };
+        self.known.max(self.fold.stand().step).max(told)
     }
 
     fn hold(&mut self, alarm: Alarm) {

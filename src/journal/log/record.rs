@@ -72,6 +72,8 @@ pub struct Record {
     pub shards: u32,
     /// Where a restore may begin.
     pub low: Low,
+    /// The last accepted step that its writer knew of.
+    pub after: u64,
     /// The last step whose effects are known to have left the house, with those of all before it.
     pub emitted: u64,
     /// Unchanged documents, written anew.
@@ -126,6 +128,7 @@ struct Form<'a> {
     owner: OwnerName,
     shards: u32,
     low: Low,
+    after: u64,
     emitted: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step: Option<StepForm<'a>>,
@@ -189,7 +192,9 @@ fn no_entry<V: Clone>(map: &Cow<'_, BTreeMap<SmolStr, V>>) -> bool {
 
 impl Record {
     /// What an operator writes who accepts that records are lost: the state begins at the mark of this fold, which was made
-    /// from what is left, and numbers go on above all that was ever given out.
+    /// from what is left, and numbers go on above `beyond`. Its step must be above all that was ever given out, its epoch
+    /// above all that may have been claimed, by so much that no claim that is still under way can stand: whoever made
+    /// it may have read what is lost.
     #[must_use]
     pub fn acceptance(fold: &Fold, by: &str, reason: &str, beyond: Stand) -> Self {
         Self {
@@ -197,6 +202,7 @@ impl Record {
             owner: OwnerName::default(),
             shards: fold.shards(),
             low: fold.low(),
+            after: fold.stand().step,
             emitted: fold.last_emitted(),
             swept: Vec::new(),
             body: RecordBody::Acceptance { by: by.into(), reason: reason.to_owned(), beyond },
@@ -225,6 +231,7 @@ impl Record {
             owner: self.owner.clone(),
             shards: self.shards,
             low: self.low.clone(),
+            after: self.after,
             emitted: self.emitted,
             step,
             acceptance,
@@ -259,6 +266,7 @@ impl Record {
             owner: form.owner,
             shards: form.shards,
             low: form.low,
+            after: form.after,
             emitted: form.emitted,
             swept: form.swept.into_iter().map(DocumentForm::into_document).collect(),
             body,

@@ -142,7 +142,13 @@ impl Restore {
                 None => Want::Done(Err(Alarm::Trimmed { first })),
             },
             Work::Fold { fold, .. } if wrong.is_none() && (first..end).contains(&fold.next()) => self.read(),
-            Work::Fold { fold, .. } if wrong.is_none() && fold.next() == end && fold.is_complete() => {
+            // Whoever takes over a shaken fold holds the shard; but it may be the hint that is of a log that is no more.
+            Work::Fold { fold, from }
+                if wrong.is_none()
+                    && fold.next() == end
+                    && fold.is_complete()
+                    && (*from != From::Hint || fold.shaken().is_none()) =>
+            {
                 Want::Done(Ok(std::mem::replace(fold, none())))
             }
             Work::Fold { from, .. } => {

@@ -38,6 +38,8 @@ pub enum Void {
     OtherOwner,
     /// It is not the step after the last accepted one.
     NotNext,
+    /// Whoever wrote it knew of more than stands before it: the log has lost records, or another one had them.
+    Unfounded,
 }
 
 impl Void {
@@ -48,6 +50,7 @@ impl Void {
             Self::OldEpoch => "old-epoch",
             Self::OtherOwner => "other-owner",
             Self::NotNext => "not-next",
+            Self::Unfounded => "unfounded",
         }
     }
 }
@@ -59,9 +62,10 @@ impl Stand {
         let theirs = || record.owner == self.owner && !self.owner.is_nobody();
         let void = |why| Verdict::Void(why);
         match &record.body {
+            RecordBody::Acceptance { .. } => Verdict::Accepted,
+            _ if record.after > self.step => void(Void::Unfounded),
             RecordBody::Claim if record.epoch > self.epoch => Verdict::Accepted,
             RecordBody::Claim if record.epoch == self.epoch => void(Void::OtherOwner),
-            RecordBody::Acceptance { .. } => Verdict::Accepted,
             _ if record.epoch < self.epoch => void(Void::OldEpoch),
             _ if record.epoch > self.epoch => Verdict::Unclaimed,
             _ if !theirs() => void(Void::OtherOwner),

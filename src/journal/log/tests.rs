@@ -19,7 +19,7 @@ fn stand(epoch: u64, owner: &str, step: u64) -> Stand {
 
 fn record(epoch: u64, owner: &str, body: RecordBody) -> Record {
     let owner = OwnerName::new(owner);
-    Record { epoch, owner, shards: SHARDS, low: Low::default(), emitted: 0, swept: Vec::new(), body }
+    Record { epoch, owner, shards: SHARDS, low: Low::default(), after: 0, emitted: 0, swept: Vec::new(), body }
 }
 
 fn step(number: u64) -> RecordBody {
@@ -62,6 +62,19 @@ fn each_record_is_judged_by_the_stand_before_it() {
         let record = record(epoch, owner, body);
         let found = stands.each_ref().map(|stand| stand.judge(&record));
         assert_eq!(found, expected, "epoch {epoch}, owner {owner:?}: {:?}", record.body);
+    }
+}
+
+#[test]
+fn a_record_whose_writer_knew_of_more_than_stands_is_void() {
+    let bodies = [RecordBody::Claim, step(8), RecordBody::Release];
+    for (after, void) in [(6, false), (7, false), (8, true)] {
+        for body in bodies.clone() {
+            let epoch = if body == RecordBody::Claim { 3 } else { 2 };
+            let verdict = stand(2, "A", 7).judge(&Record { after, ..record(epoch, "A", body) });
+            assert_eq!(verdict == Verdict::Void(Void::Unfounded), void, "{after}");
+            assert_eq!(verdict == Verdict::Accepted, !void, "{after}");
+        }
     }
 }
 
@@ -133,6 +146,7 @@ fn a_record_is_read_back_as_it_was_written() {
     for body in bodies {
         let mut written = record(3, "host-1/7f3a", body);
         written.low = Low { offset: 12, stand: stand(2, "host-2/9", 6) };
+        written.after = 7;
         written.emitted = 5;
         written.swept = vec![document("post/P-017", Some("[1,2]"))];
         assert_eq!(Record::decode(&written.encode()), Ok(written));

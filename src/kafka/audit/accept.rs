@@ -17,7 +17,7 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, NoCustomPartitioner, ProducerContext};
 
 use super::{Damage, Journal};
-use crate::journal::log::{OwnerName, Record, RecordBody, Stand};
+use crate::journal::log::{OwnerName, Record, Stand};
 use crate::kafka::client::Context;
 
 /// Steps that a shard may have decided since its head was written and its outputs were looked at: a head is written each
@@ -55,15 +55,7 @@ pub fn beyond(known: &Stand) -> Stand {
 /// When the brokers do not take it, or another record stands where it should.
 pub fn accept(journal: &mut Journal, damage: &Damage, by: &str, reason: &str) -> anyhow::Result<Accepted> {
     let beyond = beyond(&damage.known);
-    let record = Record {
-        epoch: damage.fold.stand().epoch,
-        owner: OwnerName::new("acceptance"),
-        shards: journal.shards,
-        low: damage.fold.low(),
-        emitted: damage.fold.last_emitted(),
-        swept: Vec::new(),
-        body: RecordBody::Acceptance { by: by.into(), reason: reason.to_owned(), beyond: beyond.clone() },
-    };
+    let record = Record::acceptance(&damage.fold, by, reason, beyond.clone());
     let bytes = record.encode();
     let offset = append(journal, damage.shard, &bytes).context("the acceptance was not kept, or nobody knows")?;
     let mut stands = false;

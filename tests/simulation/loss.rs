@@ -23,7 +23,7 @@ pub struct Loss {
 
 impl City {
     pub fn lose(&mut self) {
-        if self.peace || self.log.end() <= self.log.first() {
+        if self.peace || self.log.end() <= self.log.first() || self.loss_is_unaccepted() {
             return;
         }
         let back = self.dice.between(1, 6).unsigned_abs();
@@ -33,6 +33,9 @@ impl City {
         say!(self, "LOSS: the log ends at {from} now, {} accepted steps are lost", steps.len());
         let seen = steps.iter().map(|step| step.number).filter(|number| self.outputs.has(*number));
         let seen = seen.map(|number| (number, self.now)).collect();
+        // Those of an earlier loss may still be under way.
+        let before = self.loss.take().unwrap_or_default();
+        let steps = before.steps.into_iter().chain(steps).collect();
         self.loss = Some(Loss { steps, seen, from, accepted: false });
         for host in 0..self.hosts.len() {
             self.hosts[host].shaken_by_loss(from);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::city::{City, Event, SHARDS, say};
 use crate::host::ToHost;
 use crate::journal::Step;
-use crate::journal::log::{Alarm, Malformed, Missing, Phase, Record, Restore, Stand, Want};
+use crate::journal::log::{Alarm, Malformed, Missing, Owner, Phase, Record, Restore, Stand, Want};
 
 #[derive(Default)]
 pub struct Loss {
@@ -23,7 +23,11 @@ pub struct Loss {
 
 impl City {
     pub fn lose(&mut self) {
-        if self.peace || self.log.end() <= self.log.first() || self.loss_is_unaccepted() {
+        // A second loss comes when the first one is over for everybody.
+        let over = |owner: &Owner| !matches!(owner.phase(), Phase::Held(_) | Phase::Restoring);
+        let over = self.loss.is_none()
+            || (!self.loss_is_unaccepted() && self.hosts.iter().filter_map(|host| host.owner.as_ref()).all(over));
+        if self.peace || self.log.end() <= self.log.first() || !over {
             return;
         }
         let back = self.dice.between(1, 6).unsigned_abs();

@@ -239,7 +239,8 @@ mod tests {
     fn a_line_that_is_cut_off_is_named() {
         let cut = found(|lines| lines[4].truncate(40));
         assert_eq!(cut, [(5, "is cut off".to_owned())]);
-        assert_eq!(lines(&found(|lines| lines[2].truncate(40))), [3], "with the next one on the same line");
+        let joined = found(|lines| lines[2].truncate(40));
+        assert_eq!(lines(&joined), [3, 4], "the next one stands on the same line, and is missing: {joined:?}");
     }
 
     #[test]

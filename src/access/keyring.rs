@@ -313,7 +313,7 @@ fn entry(w: Written) -> Result<Entry, String> {
     if !is_id(&id) {
         return Err(format!("an id has {ID_RULE}"));
     }
-    if w.areas.as_ref().is_some_and(|areas| areas.is_empty() || areas.iter().any(|a| a.is_empty())) {
+    if w.areas.as_ref().is_some_and(|areas| areas.is_empty() || areas.iter().any(SmolStr::is_empty)) {
         return fail("`areas` holds nothing or an empty name; write [\"*\"] for everywhere");
     }
     if w.areas.is_none() && role.has_areas() {
@@ -330,7 +330,7 @@ fn entry(w: Written) -> Result<Entry, String> {
     if role == Role::Producer && w.source.is_none() {
         return fail("`source` is missing: what the source of its reports begins with");
     }
-    if w.source.as_ref().is_some_and(|source| source.is_empty()) {
+    if w.source.as_ref().is_some_and(SmolStr::is_empty) {
         return fail("`source` is empty");
     }
     if w.token.len() > TOKENS_MAX {

@@ -42,6 +42,7 @@ mod role;
 mod session;
 mod token;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -88,6 +89,8 @@ pub struct Options {
     pub sessions_max: usize,
     /// Sessions of one principal at once; beyond it, the one that rested longest ends.
     pub sessions_per_principal_max: NonZeroUsize,
+    /// Streams of one principal at once.
+    pub streams_per_principal_max: NonZeroUsize,
     /// Failed attempts a minute from one address that are answered and written down one by one.
     pub failures_per_minute: NonZeroU32,
     /// Addresses told apart by that.
@@ -113,6 +116,7 @@ impl Default for Options {
             session_age_max: Millis::from_secs(12 * 3600),
             sessions_max: 2_000,
             sessions_per_principal_max: const { NonZeroUsize::new(16).expect("a constant above zero") },
+            streams_per_principal_max: const { NonZeroUsize::new(64).expect("a constant above zero") },
             failures_per_minute: n(60),
             failure_addresses_max: 10_000,
             rate_per_principal: n(200),
@@ -240,6 +244,7 @@ struct Inner {
     keyring: Option<ArcSwap<Keyring>>,
     sessions: Mutex<Sessions>,
     failures: Failures,
+    seats: Mutex<BTreeMap<SmolStr, usize>>,
     trail: Option<Trail>,
     /// Serializes looking at the files.
     watch: Mutex<keyring::Seen>,
@@ -282,6 +287,7 @@ impl Access {
         Self(Arc::new(Inner {
             sessions: Mutex::new(Sessions::new(&options)),
             failures: Failures::new(options.failures_per_minute, options.failure_addresses_max),
+            seats: Mutex::default(),
             keyring: keyring.map(ArcSwap::from_pointee),
             trail,
             watch: Mutex::new(seen),
@@ -357,6 +363,19 @@ impl Access {
         };
         // Whoever may see something else now comes again and is told that.
         keyring.still(id, &token, now).is_ok_and(|principal| *principal == *caller.principal)
+    }
+
+    /// A place for one more stream of this principal, if it has one left.
+    #[must_use]
+    pub fn seat(&self, caller: &Caller) -> Option<Seat> {
+        let id = caller.principal.id.clone();
+        let mut seats = self.seats();
+        let taken = seats.entry(id.clone()).or_default();
+        if self.is_on() && *taken >= self.0.options.streams_per_principal_max.get() {
+            return None;
+        }
+        *taken += 1;
+        Some(Seat { access: self.clone(), id })
     }
 
     // Sessions
@@ -473,7 +492,30 @@ impl Access {
         });
     }
 
+    fn seats(&self) -> std::sync::MutexGuard<'_, BTreeMap<SmolStr, usize>> {
+        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn sessions(&self) -> std::sync::MutexGuard<'_, Sessions> {
         self.0.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A principal's place at the stream; given up when it goes.
+#[derive(Debug)]
+pub struct Seat {
+    access: Access,
+    id: SmolStr,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.access.seats();
+        let left = seats.get(&self.id).map_or(0, |taken| taken - 1);
+        if left == 0 {
+            seats.remove(&self.id);
+        } else {
+            seats.insert(self.id.clone(), left);
+        }
     }
 }

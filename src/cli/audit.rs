@@ -28,7 +28,7 @@ enum Command {
 struct Files {
     /// The files of one trail, in any order. None: that of `[access] audit`, with the full files beside it.
     #[arg(value_name = "FILE")]
-    files: Vec<PathBuf>,
+    named: Vec<PathBuf>,
     /// The configuration; default `config/muster.toml`, where it exists.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -77,8 +77,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 impl Files {
     fn all(&self) -> anyhow::Result<Vec<PathBuf>> {
-        if !self.files.is_empty() {
-            return Ok(self.files.clone());
+        if !self.named.is_empty() {
+            return Ok(self.named.clone());
         }
         let audit = Config::load(self.config.as_deref(), std::env::vars())?.config.access.audit;
         ensure!(!audit.as_os_str().is_empty(), "which trail? name its files, or set [access] audit");

@@ -239,7 +239,7 @@ fn note_outside(app: &App, from: &Sent, outside: Vec<(Outside, String)>) {
     let Some((Outside { problem, why }, about)) = outside.into_iter().next() else { return };
     let (principal, kind) = (&from.caller.principal.id, from.kind.as_str());
     let why = if count > 1 { format!("{why} and {} more", count - 1) } else { why.to_owned() };
-    deny(app, from.from, principal, kind, target(&about), problem, &why);
+    deny(app, from.from, principal, kind, target(&about), *problem, &why);
 }
 
 struct Waiting {
@@ -253,7 +253,7 @@ fn submit(app: &App, from: &Sent, came: Came, outside: &mut Vec<(Outside, String
     let Came { decoded: Decoded { event, dropped }, form } = came;
     let judged = app.gate.judge(&event);
     within(app, &from.caller, &event, &judged).map_err(|refused| {
-        let problem = refused.problem.clone();
+        let problem = (*refused.problem).clone();
         outside.push((refused, about(&event)));
         problem
     })?;

@@ -67,9 +67,11 @@ impl Asked {
             && !matches!(permission, Permission::Public | Permission::Report | Permission::Act | Permission::Command)
         {
             app.governor.admit_caller(&caller.principal.id).map_err(|wait| Refused {
-                problem: Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "more requests than this token may make")
-                    .hint("read the stream instead of asking again and again; see [access] rate_per_principal")
-                    .retry_after(wait),
+                problem: Box::new(
+                    Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "more requests than this token may make")
+                        .hint("read the stream instead of asking again and again; see [access] rate_per_principal")
+                        .retry_after(wait),
+                ),
                 challenge: None,
             })?;
         }
@@ -106,7 +108,7 @@ impl Asked {
 
 /// A request that is not let in.
 pub struct Refused {
-    problem: Problem,
+    problem: Box<Problem>,
     challenge: Option<&'static str>,
 }
 
@@ -154,7 +156,7 @@ pub fn deny(
     // The first word is one of a few; a count may follow it.
     let reason = why.split(' ').next().unwrap_or(why);
     app.metrics.access_denied.with_label_values(&[problem.status.as_str(), reason]).inc();
-    Refused { problem, challenge: None }
+    Refused { problem: Box::new(problem), challenge: None }
 }
 
 fn too_many(wait: Duration) -> Problem {

@@ -13,7 +13,7 @@ use crate::runtime::Judged;
 /// What is wrong, and the word for the trail.
 pub struct Outside {
     /// What is answered.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// For the trail.
     pub why: &'static str,
 }
@@ -127,11 +127,11 @@ fn roster(caller: &Caller, post: &PostId, judged: &Judged) -> Result<(), Outside
 
 fn forbidden(why: &'static str, field: &str, detail: String) -> Outside {
     let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).field(field);
-    Outside { problem: problem.hint("see GET /v1/session for who you are"), why }
+    Outside { problem: Box::new(problem.hint("see GET /v1/session for who you are")), why }
 }
 
 /// In the words in which the engine speaks of what there is not.
 fn not_there(what: &'static str, detail: String, hint: &str) -> Outside {
     let problem = Problem::new(StatusCode::NOT_FOUND, &format!("unknown-{what}"), detail).field(what).hint(hint);
-    Outside { problem, why: "scope" }
+    Outside { problem: Box::new(problem), why: "scope" }
 }

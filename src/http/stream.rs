@@ -22,7 +22,7 @@ use tracing::info;
 
 use super::params::Params;
 use super::{App, Problem};
-use crate::access::{Access, Caller, Role};
+use crate::access::{self, Access, Caller, Role};
 use crate::deliver::hub::{Bookmark, Filter, Hub, Seat};
 use crate::deliver::message::Message;
 use crate::model::{Millis, Timestamp};
@@ -65,6 +65,11 @@ pub async fn stream(
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "listeners", detail).retry_after(Duration::from_secs(5))
         );
     }
+    let place = app.access.seat(&caller).ok_or_else(|| {
+        let max = app.access.options().streams_per_principal_max;
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "listeners", format!("{max} listen with this token already"))
+            .retry_after(Duration::from_secs(5))
+    })?;
     let s = app.hub.listen(&filter, last.as_ref());
     let mut first = VecDeque::new();
     if s.gap {
@@ -89,7 +94,7 @@ pub async fn stream(
         caller,
         checked: app.gate.now(),
         recheck: tokio::time::interval(Duration::from_millis(RECHECK_EVERY.0)),
-        guard: Guard::new(s.seat, &app.metrics),
+        guard: Guard::new(s.seat, place, &app.metrics),
     };
     let events = futures_util::stream::unfold(listener, Listener::next);
     let headers = [(header::CACHE_CONTROL, "no-store"), (header::HeaderName::from_static("x-accel-buffering"), "no")];
@@ -199,13 +204,14 @@ fn event(name: &str, at: &Bookmark, data: &str) -> Event {
 /// Counts a listener for as long as it listens.
 struct Guard {
     _seat: Seat,
+    _place: access::Seat,
     metrics: Arc<Metrics>,
 }
 
 impl Guard {
-    fn new(seat: Seat, metrics: &Arc<Metrics>) -> Self {
+    fn new(seat: Seat, place: access::Seat, metrics: &Arc<Metrics>) -> Self {
         metrics.stream_clients.inc();
-        Self { _seat: seat, metrics: Arc::clone(metrics) }
+        Self { _seat: seat, _place: place, metrics: Arc::clone(metrics) }
     }
 }
 

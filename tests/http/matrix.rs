@@ -1,5 +1,7 @@
 //! Every route × every role, written out.
 
+use std::fmt::Write as _;
+
 use muster::http::ROUTES;
 use reqwest::StatusCode;
 
@@ -32,7 +34,17 @@ GET    /metrics                                      401    401   403      403  
 GET    /openapi.json                                 ok     ok    ok       ok   ok       ok         ok     ok
 ";
 
-const WHO: [&str; 8] = ["nobody", "wrong", "producer", "S-1", "operator", "supervisor", "viewer", "metrics"];
+/// Whose token is shown, and how wide the column is.
+const WHO: [(&str, usize); 8] = [
+    ("nobody", 7),
+    ("wrong", 6),
+    ("producer", 9),
+    ("S-1", 5),
+    ("operator", 9),
+    ("supervisor", 11),
+    ("viewer", 7),
+    ("metrics", 0),
+];
 
 #[tokio::test]
 async fn every_route_for_every_role() {
@@ -41,8 +53,8 @@ async fn every_route_for_every_role() {
     let (mut came, mut refused) = (EXPECTED.lines().take(2).collect::<Vec<_>>().join("\n"), 0);
     for route in ROUTES {
         let path = route.path.replace("{id}", "9900-20261123-1").replace("{door}/{partition}/{offset}", "reports/0/1");
-        came.push_str(&format!("\n{:<6} {:<45} ", route.method.as_str(), route.path));
-        for (ix, who) in WHO.into_iter().enumerate() {
+        write!(came, "\n{:<6} {:<45} ", route.method.as_str(), route.path).unwrap();
+        for (who, width) in WHO {
             let request = g.client.request(route.method.clone(), format!("{}{path}", g.kit.base));
             let request = match who {
                 "nobody" => request,
@@ -60,12 +72,7 @@ async fn every_route_for_every_role() {
                 assert_eq!(kind, "application/problem+json", "{who} {path}");
             }
             let word = if stopped { status.as_str() } else { "ok" };
-            let width = if ix + 1 == WHO.len() {
-                0
-            } else {
-                2 + ["nobody", "wrong", "producer", "post", "operator", "supervisor", "viewer"][ix].len() - 1
-            };
-            came.push_str(&format!("{word:<width$}"));
+            write!(came, "{word:<width$}").unwrap();
         }
     }
     assert_eq!(format!("{came}\n"), EXPECTED, "left: what came");

@@ -23,13 +23,14 @@
 
 pub mod verify;
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::IpAddr;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -42,6 +43,9 @@ use crate::model::Timestamp;
 pub(super) const LINE_BYTES_MAX: usize = 16 * 1024;
 /// Before the first line.
 pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// So often the lock is tried before a line counts as one that could not be written.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 /// Characters of a target.
 const TARGET_CHARS_MAX: usize = 128;
 
@@ -196,7 +200,9 @@ impl Trail {
 
     fn write(&self, writer: &mut Writer, entry: &Entry<'_>) -> Result<(), TrailError> {
         let system = |reason| TrailError::System { path: self.path.clone(), reason };
-        writer.lock.lock().map_err(system)?;
+        // Where lines are missing already, nobody waits a second time.
+        let patience = if writer.gap > 0 { 1 } else { LOCK_TRIES };
+        acquire(&writer.lock, patience).map_err(system)?;
         let written = self.write_alone(writer, entry);
         writer.lock.unlock().map_err(system)?;
         written
@@ -330,6 +336,17 @@ impl Writer {
         self.dirty = true;
         Ok(())
     }
+}
+
+/// Waits for the other writer, but not for one that has stopped.
+fn acquire(lock: &File, tries: u32) -> std::io::Result<()> {
+    for _ in 1..tries {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            taken => return taken.map_err(Into::into),
+        }
+    }
+    lock.try_lock().map_err(Into::into)
 }
 
 /// The last whole line of what ends with one.

@@ -249,12 +249,15 @@ mod tests {
         let path = folder.path().join("audit.jsonl");
         let trail = Trail::open(&path, u64::MAX).unwrap();
         (0..3).for_each(|_| trail.append(&entry("202")));
-        let head = verify(&[path.clone()], None, |_| ()).unwrap().head.unwrap();
+        let head = verify(std::slice::from_ref(&path), None, |_| ()).unwrap().head.unwrap();
         let text: String = fs::read_to_string(&path).unwrap().lines().take(2).map(|l| format!("{l}\n")).collect();
         let kept: Head = format!("{}:{}", head.seq, head.hash).parse().unwrap();
-        assert!(verify(&[path.clone()], Some(&kept), |_| ()).unwrap().findings.is_empty());
+        assert!(verify(std::slice::from_ref(&path), Some(&kept), |_| ()).unwrap().findings.is_empty());
         fs::write(&path, text).unwrap();
-        assert!(verify(&[path.clone()], None, |_| ()).unwrap().findings.is_empty(), "by itself it is whole");
+        assert!(
+            verify(std::slice::from_ref(&path), None, |_| ()).unwrap().findings.is_empty(),
+            "by itself it is whole"
+        );
         let found = verify(&[path], Some(&kept), |_| ()).unwrap().findings;
         assert!(found[0].what.contains("taken off its end"), "{found:?}");
     }
@@ -289,12 +292,29 @@ mod tests {
         fs::write(&path, format!("{whole}{}", &whole[..50])).unwrap();
         Trail::open(&path, u64::MAX).unwrap().append(&entry("202"));
         let mut actions = Vec::new();
-        let report = verify(&[path.clone()], None, |line| actions.push(line.action.clone())).unwrap();
+        let report = verify(std::slice::from_ref(&path), None, |line| actions.push(line.action.clone())).unwrap();
         assert_eq!(report.findings, []);
         assert_eq!(actions, ["command.close", "trail.torn", "command.close"]);
         fs::write(&path, "something else\n").unwrap();
         let refused = Trail::open(&path, u64::MAX).unwrap_err().to_string();
         assert!(refused.contains("audit verify"), "{refused}");
+    }
+
+    #[test]
+    fn a_writer_that_stopped_holds_nobody_up_and_the_gap_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let trail = Trail::open(&path, u64::MAX).unwrap();
+        let stopped = fs::File::create(folder.path().join("audit.jsonl.lock")).unwrap();
+        stopped.lock().unwrap();
+        (0..3).for_each(|_| trail.append(&entry("202")));
+        assert_eq!(trail.lost(), 3);
+        stopped.unlock().unwrap();
+        trail.append(&entry("202"));
+        let mut said = Vec::new();
+        let report = verify(&[path], None, |line| said.push(format!("{} {}", line.action, line.outcome))).unwrap();
+        assert_eq!(report.findings, []);
+        assert_eq!(said, ["trail.gap lost 3", "command.close 202"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ impl Noted {
     /// What it became.
     pub fn became(mut self, told: &Answered) {
         self.outcome = Some(match told {
-            Ok(told) => told.incident().map_or_else(|| String::from("202"), |incident| format!("202 {incident}")),
+            Ok(told) => told.outcome(),
             Err(problem) => format!("{} {}", problem.status.as_u16(), problem.code),
         });
     }

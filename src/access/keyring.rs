@@ -156,7 +156,9 @@ impl Keyring {
         let mut keyring = Self { entries: BTreeMap::new(), hash: TokenHash::of(text).to_string() };
         for written in document.principal {
             let (start, id) = (written.id.span().start, written.id.get_ref().clone());
-            let entry = entry(written).map_err(|reason| at(start, format!("principal {id:?}: {reason}")))?;
+            // What is no id may be anything, a token that was put into the wrong place too: it is not repeated.
+            let name = if is_id(&id) { format!("principal {id:?}: ") } else { String::new() };
+            let entry = entry(written).map_err(|reason| at(start, format!("{name}{reason}")))?;
             if keyring.entries.insert(id.clone(), entry).is_some() {
                 return Err(at(start, format!("principal {id:?}: is in the file already; ids are unique")));
             }
@@ -540,6 +542,13 @@ mod tests {
         ] {
             let said = refused(text);
             assert!(said.starts_with(&format!("tokens.toml:{line}: ")) && said.contains(part), "{text}{said}");
+        }
+        // A token in the wrong place is not repeated in a log.
+        let secret = token("a", 0, None).0;
+        for place in ["id = \"T\"\nrole = \"metrics\"", "id = \"a\"\nrole = \"metrics\"\ntoken = [{ sha256 = \"T\" }]"]
+        {
+            let said = refused(&format!("[[principal]]\n{}\n", place.replace('T', &secret)));
+            assert!(!said.contains(&secret), "{said}");
         }
     }
 }

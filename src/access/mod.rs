@@ -424,6 +424,12 @@ impl Access {
         }
     }
 
+    /// Whether there is a trail.
+    #[must_use]
+    pub fn has_trail(&self) -> bool {
+        self.0.trail.is_some()
+    }
+
     /// How many lines of the trail could not be written since the start.
     #[must_use]
     pub fn lines_lost(&self) -> u64 {

@@ -18,6 +18,8 @@ pub struct Session {
     /// It ends then in any case.
     pub ends: Timestamp,
     used: Timestamp,
+    /// Counted from 1: of two that rested equally long, the older one.
+    number: u64,
 }
 
 /// A session that was begun.
@@ -39,6 +41,7 @@ pub struct Full;
 #[derive(Debug)]
 pub struct Sessions {
     all: BTreeMap<TokenHash, Session>,
+    begun: u64,
     idle: Millis,
     age_max: Millis,
     max: usize,
@@ -50,6 +53,7 @@ impl Sessions {
     pub fn new(o: &Options) -> Self {
         Self {
             all: BTreeMap::new(),
+            begun: 0,
             idle: o.session_idle,
             age_max: o.session_age_max,
             max: o.sessions_max,
@@ -61,17 +65,18 @@ impl Sessions {
     /// nobody can end another's.
     pub fn begin(&mut self, principal: Arc<Principal>, token: TokenHash, now: Timestamp) -> Result<Begun, Full> {
         self.sweep(now);
-        let mut own: Vec<(Timestamp, TokenHash)> =
-            self.all.iter().filter(|(_, s)| s.principal == principal.id).map(|(key, s)| (s.used, *key)).collect();
+        let own = self.all.iter().filter(|(_, s)| s.principal == principal.id);
+        let mut own: Vec<_> = own.map(|(key, s)| (s.used, s.number, *key)).collect();
         own.sort_unstable();
         let surplus = (own.len() + 1).saturating_sub(self.per_principal_max);
-        own.iter().take(surplus).for_each(|(_, key)| drop(self.all.remove(key)));
+        own.iter().take(surplus).for_each(|(_, _, key)| drop(self.all.remove(key)));
         if self.all.len() >= self.max {
             return Err(Full);
         }
         let secret = Secret::random().map_err(|_| Full)?;
         let ends = now + self.age_max;
-        let session = Session { principal: principal.id.clone(), token, ends, used: now };
+        self.begun += 1;
+        let session = Session { principal: principal.id.clone(), token, ends, used: now, number: self.begun };
         self.all.insert(TokenHash::of(secret.reveal()), session);
         Ok(Begun { principal, secret, ends })
     }
@@ -170,8 +175,8 @@ mod tests {
             begun.map(|b| TokenHash::of(b.secret.reveal()))
         };
         let first = begin("a", 0).unwrap();
-        let second = begin("a", 1).unwrap();
-        let third = begin("a", 2).unwrap();
+        let second = begin("a", 0).unwrap();
+        let third = begin("a", 0).unwrap();
         begin("b", 3).unwrap();
         assert_eq!(begin("c", 4), Err(Full));
         assert!(all.get(&first).is_none() && all.get(&second).is_some() && all.get(&third).is_some());

@@ -31,7 +31,7 @@ use super::permit::Peer;
 use super::{App, BindError, Options, router};
 
 /// Headers of one request.
-const HEADERS_MAX: usize = 64;
+const HEADERS_MAX: usize = 100;
 /// After the system refused a connection (no more files, say), the next is awaited after so long.
 const REFUSED_PAUSE: Duration = Duration::from_secs(1);
 

@@ -81,9 +81,13 @@ pub struct Told {
 }
 
 impl Told {
-    /// The incident it came to, if that is known.
-    pub fn incident(&self) -> Option<&str> {
-        self.body["incident"].as_str()
+    /// In a word or two: the incident it came to, or that it is kept and not decided yet.
+    pub fn outcome(&self) -> String {
+        match (self.body["incident"].as_str(), &self.see) {
+            (Some(incident), _) => format!("202 {incident}"),
+            (None, Some(_)) => String::from("202 kept"),
+            (None, None) => String::from("202"),
+        }
     }
 }
 

@@ -15,8 +15,11 @@ pub struct Noted {
 }
 
 impl Noted {
-    /// Of an act or a command; reports and positions stand in no trail.
+    /// Of an act or a command, where there is a trail; reports and positions stand in none.
     pub fn of(app: &App, caller: &Caller, event: &Event) -> Option<Self> {
+        if !app.access.has_trail() {
+            return None;
+        }
         let action = match &event.body {
             Body::Act(act) => format!("act.{}", act.act),
             Body::Command(command) => format!("command.{}", command.kind.as_str()),
@@ -29,7 +32,7 @@ impl Noted {
     /// What it became.
     pub fn became(mut self, told: &Answered) {
         self.outcome = Some(match told {
-            Ok(told) => told.incident().map_or_else(|| String::from("202"), |incident| format!("202 {incident}")),
+            Ok(told) => told.outcome(),
             Err(problem) => format!("{} {}", problem.status.as_u16(), problem.code),
         });
     }

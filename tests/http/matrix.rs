@@ -88,6 +88,16 @@ async fn every_route_for_every_role() {
     );
 }
 
+/// The table is the only way to a handler: one that is added beside it would be without a permission.
+#[test]
+fn no_route_stands_outside_the_table() {
+    let door = include_str!("../../src/http/app.rs");
+    assert_eq!(door.matches(".route(").count(), 1, "src/http/app.rs adds routes from ROUTES and nowhere else");
+    for way in [".nest(", ".nest_service(", ".merge(", ".route_service(", ".fallback_service("] {
+        assert!(!door.contains(way), "{way} leads past the table");
+    }
+}
+
 /// `/readyz` says yes or no to everybody, and how it stands only to those who may read.
 #[tokio::test]
 async fn readiness_tells_strangers_no_more_than_that() {

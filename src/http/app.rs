@@ -16,6 +16,7 @@ use super::{Options, Problem, guard, intake, reads, stream};
 use crate::board::Board;
 use crate::decode::{EventType, Limits};
 use crate::deliver::hub::Hub;
+use crate::deliver::log::Log;
 use crate::runtime::Gate;
 use crate::telemetry::Metrics;
 
@@ -41,6 +42,8 @@ pub struct Inner {
     pub shutdown: watch::Receiver<bool>,
     /// Holds back ordinary traffic.
     pub governor: Governor,
+    /// What became of each delivery.
+    pub deliveries: Log,
 }
 
 impl std::ops::Deref for App {
@@ -67,7 +70,26 @@ impl App {
             ..Limits::default()
         };
         let governor = Governor::new(&options);
-        Self(Arc::new(Inner { gate, board, hub, metrics, options, limits, shutdown, governor }))
+        Self(Arc::new(Inner {
+            gate,
+            board,
+            hub,
+            metrics,
+            options,
+            limits,
+            shutdown,
+            governor,
+            deliveries: Log::in_memory(1),
+        }))
+    }
+
+    /// The same with the log of what became of each delivery. Before it is cloned; afterwards nothing changes.
+    #[must_use]
+    pub fn with_log(mut self, log: Log) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.deliveries = log;
+        }
+        self
     }
 
     /// Forgets sources that have rested. To be called now and then.
@@ -91,6 +113,7 @@ pub fn router(app: App) -> Router {
         .route("/v1/orders", get(reads::orders))
         .route("/v1/marks", get(reads::marks))
         .route("/v1/notices", get(reads::notices))
+        .route("/v1/deliveries", get(reads::deliveries))
         .route("/v1/inputs/{door}/{partition}/{offset}", get(reads::input))
         .route("/v1/playbook", get(reads::playbook))
         .route("/v1/stream", get(stream::stream))

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::params::Params;
 use super::{App, Problem, intake, views};
 use crate::board::{IncidentQuery, NoticeQuery, OrderQuery, Unit};
+use crate::deliver::log;
 use crate::model::{IncidentId, Timestamp};
 use crate::playbook::Playbook;
 use crate::runtime::{Fate, Kept, Readiness};
@@ -133,6 +134,21 @@ pub async fn notices(State(app): State<App>, uri: Uri) -> Told {
     p.end()?;
     let page = app.board.notices(&query);
     Ok(list(page.items.iter().map(|n| views::notice(n)), page.next))
+}
+
+/// `GET /v1/deliveries`: attempts and skips, newest first, with the reason of each.
+pub async fn deliveries(State(app): State<App>, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let query = log::Query {
+        key: p.text("order").map(Into::into),
+        target: p.text("target").map(Into::into),
+        did: p.word("did", "sent, failed, skipped, gave-up, expired, superseded or overflowed")?,
+        cursor: p.get("cursor", "cursor; take `next` of the answer before")?,
+        limit: p.limit(&app.options)?,
+    };
+    p.end()?;
+    let (lines, next) = app.deliveries.find(&query);
+    Ok(list(lines.iter().map(views::delivery), next))
 }
 
 /// `GET /v1/playbook`: that of the home area, or of the command area that is named.

@@ -88,7 +88,7 @@ pub fn order(number: u64, n: u32, now: Timestamp, lives: Millis, bottom_line: bo
         post: "P-1".into(),
         role: Role::First,
         state,
-        recall: (state == OrderState::Recalled).then_some(Recall::Operator),
+        recall: (state == OrderState::Recalled).then_some(Recall::StoodDown),
         issued_at: now,
         sign_by: Some(now + Millis::from_secs(60)),
         on_scene_by: None,

@@ -91,7 +91,9 @@ async fn hear(State(outside): State<Outside>, headers: HeaderMap, body: Bytes) -
     match (next, outside.health) {
         (Some(status), _) => StatusCode::from_u16(status).unwrap().into_response(),
         (None, Health::Well) => StatusCode::NO_CONTENT.into_response(),
-        (None, Health::Redirects(to)) => (StatusCode::FOUND, [(header::LOCATION, format!("http://{to}/"))]).into_response(),
+        (None, Health::Redirects(to)) => {
+            (StatusCode::FOUND, [(header::LOCATION, format!("http://{to}/"))]).into_response()
+        }
         (None, _) => (StatusCode::INTERNAL_SERVER_ERROR, "x".repeat(100_000)).into_response(),
     }
 }

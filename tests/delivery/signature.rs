@@ -15,11 +15,15 @@ use crate::outside::{Health, Outside, until};
 
 /// Python's `standardwebhooks` and, for Ed25519, `cryptography`, in a folder of the build. `None` where they cannot be had.
 fn python() -> Option<PathBuf> {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let target = std::env::var_os("CARGO_TARGET_DIR")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let folder = target.join("standardwebhooks");
     let python = folder.join("bin/python");
     let has = |python: &Path| {
-        Command::new(python).args(["-c", "import standardwebhooks, cryptography"]).output().is_ok_and(|o| o.status.success())
+        Command::new(python)
+            .args(["-c", "import standardwebhooks, cryptography"])
+            .output()
+            .is_ok_and(|o| o.status.success())
     };
     if !has(&python) {
         Command::new("python3").args(["-m", "venv"]).arg(&folder).output().ok()?;

@@ -13,6 +13,8 @@ use muster::wire::Kind;
 use crate::channel::{Rig, order};
 use crate::outside::{Health, Outside, percentile, trap, until};
 
+/// An order expires after this: long enough for the healthy ones on a loaded machine, short enough to wait for the others.
+const LIVES: Millis = Millis::from_secs(40);
 const WELL: usize = 160;
 const BROKEN: usize = 20;
 const HANGING: usize = 10;
@@ -51,7 +53,7 @@ async fn issue(rig: &Rig, well: &[Outside], first: u32, count: u32, rate: u32) -
     for n in first..first + count {
         beat.tick().await;
         let now = muster::deliver::webhook::Upstream::now(&*rig.told);
-        let message = order(u64::from(n), n, now, Millis::from_secs(4), n % 5 == 0, OrderState::Issued);
+        let message = order(u64::from(n), n, now, LIVES, n % 5 == 0, OrderState::Issued);
         issued.insert(format!("{}/{}", message.key, message.rev), Instant::now());
         rig.webhook.send(&message, false).await;
     }
@@ -73,7 +75,7 @@ async fn issue(rig: &Rig, well: &[Outside], first: u32, count: u32, rate: u32) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_order_reaches_every_healthy_target_once_and_no_sick_one_delays_it() {
     let long = std::env::var_os("MUSTER_LONG").is_some();
-    let (before, count, rate) = if long { (500, 10_000, 25) } else { (50, 150, 10) };
+    let (before, count, rate) = if long { (500, 10_000, 25) } else { (20, 60, 5) };
     let (trap, reached) = trap().await;
     let mut targets = Vec::new();
     for (health, count) in [

@@ -34,7 +34,9 @@ async fn listen(base: &str, query: &str, receive_buffer: Option<u32>) -> TcpStre
         socket.set_recv_buffer_size(bytes).unwrap();
     }
     let mut stream = socket.connect(address).await.unwrap();
-    let request = format!("GET /v1/stream{query} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n");
+    let request = format!(
+        "GET /v1/stream{query} HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\nconnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
 }

@@ -13,8 +13,8 @@ use muster::wire::Kind;
 use crate::channel::{Rig, order};
 use crate::outside::{Health, Outside, percentile, trap, until};
 
-/// An order expires after this: long enough for the healthy ones on a loaded machine, short enough to wait for the others.
-const LIVES: Millis = Millis::from_secs(40);
+/// Nothing expires while this runs, however loaded the machine is.
+const LIVES: Millis = Millis::from_mins(60);
 const WELL: usize = 160;
 const BROKEN: usize = 20;
 const HANGING: usize = 10;
@@ -25,7 +25,10 @@ const REDIRECTING: usize = 5;
 fn file(targets: &[Outside]) -> tempfile::NamedTempFile {
     let mut text = String::new();
     for (n, target) in targets.iter().enumerate() {
-        write!(text, "[[target]]\nname = \"t-{n}\"\nurl = \"{}\"\n", target.url()).unwrap();
+        // Whoever hangs is not waited for as long as whoever may merely be slow.
+        let timeout = if n < WELL { "60s" } else { "1s" };
+        let url = target.url();
+        write!(text, "[[target]]\nname = \"t-{n}\"\nurl = \"{url}\"\ntimeout = \"{timeout}\"\n").unwrap();
     }
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
@@ -38,8 +41,7 @@ fn options(file: &tempfile::NamedTempFile) -> Options {
         types: vec![Kind::Order],
         allow_private: vec!["127.0.0.0/8".parse().unwrap()],
         retry: [0, 200, 500, 1_000].map(Millis).to_vec(),
-        tail: Millis::from_secs(2),
-        timeout: Millis::from_secs(10),
+        tail: Millis::from_secs(20),
         ..Options::default()
     }
 }
@@ -75,7 +77,7 @@ async fn issue(rig: &Rig, well: &[Outside], first: u32, count: u32, rate: u32) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_order_reaches_every_healthy_target_once_and_no_sick_one_delays_it() {
     let long = std::env::var_os("MUSTER_LONG").is_some();
-    let (before, count, rate) = if long { (500, 10_000, 25) } else { (20, 60, 5) };
+    let (before, count, rate) = if long { (500, 10_000, 25) } else { (10, 40, 5) };
     let (trap, reached) = trap().await;
     let mut targets = Vec::new();
     for (health, count) in [
@@ -114,16 +116,17 @@ async fn every_order_reaches_every_healthy_target_once_and_no_sick_one_delays_it
         assert_eq!(ids.len(), count as usize, "t-{n} heard every order");
         assert!(ids.values().all(|heard| *heard == 1), "t-{n} heard each once");
     }
-    assert!(p99 < Duration::from_secs(5) + 3 * p99_alone, "{p99:?} with the sick, {p99_alone:?} without");
+    assert!(p99 < Duration::from_secs(30) + 5 * p99_alone, "{p99:?} with the sick, {p99_alone:?} without");
 
-    // The sick ones: their orders end by expiry, each with its attempts and skips and the reason of each.
-    until("the sick ones' orders have expired", async || rig.waiting() == 0).await;
-    assert_eq!(rig.unaccounted(), 0);
+    // The sick ones: each order was tried or skipped with a reason, was given up in time, and is still there for the tail.
     let handed = u64::from(count) * targets.len() as u64;
+    until("the sick ones' orders were given up", async || *rig.told.settled.lock().unwrap() as u64 == handed).await;
+    let sick = u64::from(count) * (targets.len() - WELL) as u64;
     assert_eq!(rig.count("handed"), handed);
     assert_eq!(rig.count("sent"), u64::from(count) * WELL as u64);
-    assert_eq!(rig.count("expired"), u64::from(count) * (targets.len() - WELL) as u64);
-    assert_eq!(*rig.told.settled.lock().unwrap() as u64, handed, "each settled once");
+    assert_eq!(rig.count("gave-up"), sick);
+    until("the gauge has caught up", async || rig.waiting() == sick).await;
+    assert_eq!(rig.unaccounted(), 0);
     assert_eq!(*reached.lock().unwrap(), 0, "no redirect was followed");
     assert!(rig.count("skipped") > 0, "the circuits opened");
     let mut reasons: BTreeMap<(String, String), usize> = BTreeMap::new();
@@ -134,8 +137,8 @@ async fn every_order_reaches_every_healthy_target_once_and_no_sick_one_delays_it
             assert!(!line.reason.is_empty() && line.did != Did::Sent, "{line:?}");
             *reasons.entry((line.did.as_str().into(), line.reason.to_string())).or_default() += 1;
         }
-        let ends = lines.iter().filter(|l| l.did == Did::Expired).count();
-        assert_eq!(ends, count as usize, "t-{n}: each order has its end");
+        let ends = lines.iter().filter(|l| l.did == Did::GaveUp).count();
+        assert_eq!(ends, count as usize, "t-{n}: each order was given up once");
         // The bottom line passes the breaker: every fifth order was tried, whatever had happened before.
         if n < WELL + BROKEN {
             assert!(target.ids().len() >= count as usize / 5, "t-{n} was asked for every order of the bottom line");

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 
 use super::hub::Hub;
 use super::ledger::Ledger;
-use super::log::Log;
+use super::log::{Did, Line, Log, kind_name};
 use super::message::{Message, message};
 use super::webhook::{self, Webhook};
 use crate::board::Board;
@@ -27,6 +27,8 @@ use crate::runtime::{Handle, SubmitError};
 use crate::telemetry::{Metrics, Tally};
 use crate::wire::Shard;
 
+/// The name of the stream in outcomes and in the delivery log.
+const STREAM: &str = "stream";
 /// Steps read back at once.
 const READ_BACK: usize = 1_000;
 
@@ -38,6 +40,7 @@ pub struct Pump {
     metrics: Arc<Metrics>,
     hub: Hub,
     webhook: Option<Webhook>,
+    log: Log,
     back: Arc<Back>,
     /// The last step that was handed on.
     last: u64,
@@ -68,6 +71,7 @@ impl Pump {
             metrics: Arc::clone(metrics),
             hub: hub.clone(),
             webhook,
+            log: log.clone(),
             back,
             last: 0,
             again: (BTreeMap::new(), 0),
@@ -169,7 +173,8 @@ impl Pump {
             let carried = self.hub.is_carried(&message);
             self.hub.publish(Arc::clone(&message));
             if let Some(order) = message.order.as_ref().filter(|_| carried && message.expires.is_some()) {
-                self.back.report(order.clone(), "stream", DeliveryOutcome::Sent);
+                self.back.report(order.clone(), STREAM, DeliveryOutcome::Sent);
+                self.log.write(self.streamed(&message));
             }
             let Some(webhook) = &self.webhook else { continue };
             // A target may have acknowledged the newer one before the end: the older one is not told after it.
@@ -183,6 +188,24 @@ impl Pump {
             self.again.0.clear();
         }
         self.handle.emitted(emitted);
+    }
+}
+
+impl Pump {
+    /// The line of an order that a listener of the stream carries to its post.
+    fn streamed(&self, message: &Message) -> Line {
+        Line {
+            n: 0,
+            at: self.handle.now(),
+            target: STREAM.into(),
+            kind: kind_name(message.kind),
+            key: message.key.clone(),
+            rev: message.rev,
+            attempt: 1,
+            did: Did::Sent,
+            reason: SmolStr::default(),
+            took_ms: 0,
+        }
     }
 }
 

@@ -51,10 +51,10 @@ impl Gateway {
         node: &OnKafka,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        if !config.webhook.url.is_empty() {
+        if !config.webhook.url.is_empty() || !config.webhook.targets.as_os_str().is_empty() {
             bail!(
-                "[webhook] url is set, and a node on Kafka has no webhook: every node would send everything; \
-                 leave it empty, and let a gateway read muster.orders and muster.notices"
+                "[webhook] url or targets is set, and a node on Kafka has no webhook: every node would send everything; \
+                 leave them empty, and let a gateway read muster.orders and muster.notices"
             );
         }
         let (answer, request) = (config.kafka.answer_within, config.http.request_timeout);

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -19,6 +20,7 @@ use crate::classify::verdict;
 use crate::config::{Config, playbook};
 use crate::deliver::Pump;
 use crate::deliver::hub::Hub;
+use crate::deliver::log::Log;
 use crate::http::{self, App, Door};
 use crate::journal::Sqlite;
 use crate::model::Body;
@@ -65,7 +67,9 @@ impl Server {
         let steps = handle.subscribe();
         let board = Arc::new(Board::new(config.board.clone(), Some(config.journal.file())));
         let hub = Hub::new(config.deliver.kept, config.deliver.buffer);
-        let mut pump = Pump::new(&handle, &board, &hub, &metrics, config.webhook.clone())?;
+        let (kept, bytes_max) = (config.deliver.log_kept, config.deliver.log_bytes_max);
+        let log = Log::in_folder(&config.journal.path, kept, bytes_max).context("the delivery log")?;
+        let mut pump = Pump::new(&handle, &board, &hub, &metrics, &config.webhook, &log)?;
         pump.restore(opened.restored());
         let running = opened.run()?;
         let pump = tokio::spawn(pump.run(steps));
@@ -79,7 +83,8 @@ impl Server {
             config.http,
             stopping.clone(),
             access,
-        );
+        )
+        .with_log(log);
         let watch = tokio::spawn(watch_over(handle, board.clone(), metrics, app.clone()));
         let door = tokio::spawn(http::serve(door, app, stopping));
         Ok(Self { address, scheme, drain, board, running, pump, watch, door, stop })

@@ -118,6 +118,9 @@ pub struct Subscription {
 pub struct Hub {
     inner: Arc<Mutex<Inner>>,
     live: broadcast::Sender<Arc<Message>>,
+    /// The same without the timeline, which is most of it: for terminals, which are many and want none of it, so that
+    /// they are not woken for nothing.
+    but_timeline: broadcast::Sender<Arc<Message>>,
     /// The name of this process, where its order of messages is its own.
     name: Option<SmolStr>,
 }
@@ -147,7 +150,8 @@ impl Hub {
             seats: BTreeMap::new(),
             seats_ever: 0,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), live: broadcast::Sender::new(buffer.max(1)), name: None }
+        let channel = || broadcast::Sender::new(buffer.max(1));
+        Self { inner: Arc::new(Mutex::new(inner)), live: channel(), but_timeline: channel(), name: None }
     }
 
     /// One whose bookmarks are its own: messages of many shards come together here. No other process may have the name.
@@ -171,13 +175,18 @@ impl Hub {
             inner.before = inner.ring.pop_front().map_or(inner.before, |m| m.rev);
         }
         inner.ring.push_back(Arc::clone(&message));
+        if message.kind != Kind::Timeline {
+            let _ = self.but_timeline.send(Arc::clone(&message));
+        }
         // Nobody listening is no error.
         let _ = self.live.send(message);
     }
 
     /// Tells whoever listens now; nobody who comes back hears of it.
     pub fn mention(&self, message: Message) {
-        let _ = self.live.send(Arc::new(message));
+        let message = Arc::new(message);
+        let _ = self.but_timeline.send(Arc::clone(&message));
+        let _ = self.live.send(message);
     }
 
     /// The bookmark of a message of ours.
@@ -195,6 +204,7 @@ impl Hub {
             Some(from) => inner.ring.range(from..).filter(|m| filter.wants(m)).cloned().collect(),
             None => Vec::new(),
         };
+        let wants_timeline = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Timeline);
         inner.seats_ever += 1;
         let number = inner.seats_ever;
         inner.seats.insert(number, filter.clone());
@@ -202,7 +212,7 @@ impl Hub {
             missed,
             gap: from == Some(None),
             rev: inner.newest,
-            live: self.live.subscribe(),
+            live: if wants_timeline { self.live.subscribe() } else { self.but_timeline.subscribe() },
             seat: Seat { hub: self.clone(), number },
         }
     }
@@ -214,6 +224,12 @@ impl Hub {
         let named = |f: &Filter| !f.posts.is_empty() || f.sight.post().is_some() || f.kinds.contains(&Kind::Order);
         let carries = |f: &Filter| !f.only_watches && named(f) && f.wants(m);
         m.kind == Kind::Order && self.lock().seats.values().any(carries)
+    }
+
+    /// The `rev` told last. A listener that reads it and then finds nothing waiting has been told all up to it.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.lock().newest
     }
 
     /// How many listen.

@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::board::Board;
 use crate::decode::Limits;
 use crate::deliver::hub::Hub;
+use crate::deliver::log::Log;
 use crate::runtime::Gate;
 use crate::telemetry::Metrics;
 
@@ -44,6 +45,8 @@ pub struct Inner {
     pub governor: Governor,
     /// Who may do what.
     pub access: Access,
+    /// What became of each delivery.
+    pub deliveries: Log,
 }
 
 impl std::ops::Deref for App {
@@ -84,7 +87,27 @@ impl App {
             ..Limits::default()
         };
         let governor = Governor::new(&options, access.options());
-        Self(Arc::new(Inner { gate, board, hub, metrics, options, limits, shutdown, governor, access }))
+        Self(Arc::new(Inner {
+            gate,
+            board,
+            hub,
+            metrics,
+            options,
+            limits,
+            shutdown,
+            governor,
+            access,
+            deliveries: Log::in_memory(1),
+        }))
+    }
+
+    /// The same with the log of what became of each delivery. Before it is cloned; afterwards nothing changes.
+    #[must_use]
+    pub fn with_log(mut self, log: Log) -> Self {
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.deliveries = log;
+        }
+        self
     }
 
     /// Forgets sources that have rested. To be called now and then.

@@ -121,7 +121,7 @@ impl Default for Options {
             rate_sources_max: 10_000,
             page_default: size(100),
             page_max: size(1_000),
-            stream_clients_max: 256,
+            stream_clients_max: 4_096,
             stream_heartbeat: Millis::from_secs(15),
             drain: Millis::from_secs(10),
         }

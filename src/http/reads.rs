@@ -12,8 +12,9 @@ use super::params::Params;
 use super::{App, Problem, intake, views};
 use crate::access::{Caller, Permission};
 use crate::board::{IncidentQuery, NoticeQuery, OrderQuery, Sight, Unit};
+use crate::deliver::log;
 use crate::engine::Answer;
-use crate::model::{IncidentId, Timestamp};
+use crate::model::{IncidentId, OrderId, Timestamp};
 use crate::playbook::Playbook;
 use crate::runtime::{Fate, Kept, Readiness};
 use crate::wire;
@@ -149,6 +150,31 @@ pub async fn notices(State(app): State<App>, Extension(caller): Who, uri: Uri) -
     p.end()?;
     let page = app.board.notices(&query);
     Ok(list(page.items.iter().map(|n| views::notice(n)), page.next))
+}
+
+/// `GET /v1/deliveries`: attempts and skips, newest first, with the reason of each. Whoever sees some areas only asks for one
+/// order there.
+pub async fn deliveries(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
+    let mut p = Params::of(&uri)?;
+    let (order, sight): (Option<OrderId>, _) = (p.get("order", "order id")?, caller.principal.sight());
+    if !sight.is_whole() {
+        let hint = "is needed: this token sees some areas only, and the log is of all; name one order there";
+        let order = order.as_ref().ok_or_else(|| Problem::parameter("order", hint))?;
+        let seen = app.board.incident(&order.incident).is_some_and(|incident| sight.incident(&incident));
+        if !seen {
+            return Err(Problem::not_found("order"));
+        }
+    }
+    let query = log::Query {
+        key: order.map(|order| order.to_string().into()),
+        target: p.text("target").map(Into::into),
+        did: p.word("did", "sent, failed, skipped, gave-up, expired, superseded or overflowed")?,
+        cursor: p.get("cursor", "cursor; take `next` of the answer before")?,
+        limit: p.limit(&app.options)?,
+    };
+    p.end()?;
+    let (lines, next) = app.deliveries.find(&query);
+    Ok(list(lines.iter().map(views::delivery), next))
 }
 
 /// `GET /v1/playbook`: that of the home area, or of the command area that is named.

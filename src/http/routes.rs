@@ -53,6 +53,7 @@ pub const ROUTES: &[Route] = &[
     route(GET,    "/v1/orders",                 Orders,  || get(reads::orders)),
     route(GET,    "/v1/marks",                  Board,   || get(reads::marks)),
     route(GET,    "/v1/notices",                Board,   || get(reads::notices)),
+    route(GET,    "/v1/deliveries",             Board,   || get(reads::deliveries)),
     route(GET,    "/v1/inputs/{door}/{partition}/{offset}", Board, || get(reads::input)),
     route(GET,    "/v1/playbook",               Board,   || get(reads::playbook)),
     route(GET,    "/v1/stream",                 Orders,  || get(stream::stream)),

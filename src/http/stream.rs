@@ -169,6 +169,11 @@ impl Listener {
                     }
                 }
                 () = &mut quiet => {
+                    // Messages of types it does not ask for passed it by; where none waits, its place is behind them all.
+                    let newest = self.hub.newest();
+                    if self.live.is_empty() {
+                        self.rev = newest;
+                    }
                     let told = json!({ "rev": self.rev, "at": time(self.gate.now()) });
                     return Some(event("muster.heartbeat", &self.hub.bookmark(self.rev), &told.to_string()));
                 }

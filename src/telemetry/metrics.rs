@@ -46,6 +46,8 @@ pub struct Metrics {
     pub deliveries: IntCounterVec,
     /// Who listens to the stream.
     pub stream_clients: IntGauge,
+    /// Targets of webhooks by the state of their circuit.
+    pub webhook_targets: IntGaugeVec,
     /// Clients of the stream that were too slow and were told to read anew.
     pub stream_dropped: IntCounter,
     /// Times the board and the channels fell behind the shard and read back from the journal.
@@ -144,6 +146,11 @@ impl Metrics {
             escalations: r.counters("muster_escalations_total", "Levels climbed", &["level", "drill"]),
             shortfalls: r.counters("muster_shortfalls_total", "Needs nobody could serve", &["role", "drill"]),
             deliveries: r.counters("muster_deliveries_total", "Attempts at a channel", &["channel", "outcome"]),
+            webhook_targets: r.gauges(
+                "muster_webhook_targets",
+                "Targets of webhooks by the state of their circuit",
+                &["state"],
+            ),
             stream_clients: r.gauge("muster_stream_clients", "Clients of the stream"),
             stream_dropped: r.counter("muster_stream_dropped_total", "Slow clients told to read anew"),
             read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),

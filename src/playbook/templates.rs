@@ -4,7 +4,7 @@
 //! [[template]]
 //! channel = "webhook"        # or "*" for every channel
 //! of = "order"               # order, recall, notice, call, call-recall, agency
-//! zh = "【{severity}级】{category},{place}。{post}任{role},{sign_by}前签收。"
+//! zh = "【{severity}级】{category}，{place}。{post}任{role}，{sign_by}前签收。"
 //! en = "{category}, severity {severity}, at {place}. {post} as {role}; sign by {sign_by}."
 //! ```
 //! A name in braces stands for a fact of the message; `{{` and `}}` for the braces themselves. A name that the message
@@ -199,29 +199,29 @@ impl Templates {
 const OWN: [(Telling, &str, &str); 6] = [
     (
         Telling::Order,
-        "【{severity}级】{category},地点:{place}。{post}担任{role},{sign_by}前签收,{on_scene_by}前到场。指令{order}。",
+        "【{severity}级】{category}，地点：{place}。{post}担任{role}，{sign_by}前签收，{on_scene_by}前到场。指令{order}。",
         "{category}, severity {severity}, at {place}. {post} as {role}: sign by {sign_by}, be there by {on_scene_by}. \
          Order {order}.",
     ),
     (
         Telling::Recall,
-        "指令{order}撤回({recall}):{post}不再前往{place}。",
+        "指令{order}撤回（{recall}）：{post}不再前往{place}。",
         "Order {order} is taken back ({recall}): {post} no longer goes to {place}.",
     ),
-    (Telling::Notice, "【{desk}】{text}({kind},警情{incident})", "{desk}: {text} ({kind}, incident {incident})"),
+    (Telling::Notice, "【{desk}】{text}（{kind}，警情{incident}）", "{desk}: {text} ({kind}, incident {incident})"),
     (
         Telling::Call,
-        "全员响应:{place},距{unit}约{distance_m}米。原因:{reason}。有效至{until}。",
+        "全员响应：{place}，距{unit}约{distance_m}米。原因：{reason}。有效至{until}。",
         "All-call: {place}, some {distance_m} m from {unit}. Reason: {reason}. Until {until}.",
     ),
     (
         Telling::CallRecall,
-        "全员响应结束:{unit}无需前往{place}。",
+        "全员响应结束：{unit}无需前往{place}。",
         "The all-call is over: {unit} need not go to {place}.",
     ),
     (
         Telling::Agency,
-        "通报{agency}:{category}({severity}级),{place},警情{incident}。",
+        "通报{agency}：{category}（{severity}级），{place}，警情{incident}。",
         "To {agency}: {category}, severity {severity}, at {place}, incident {incident}.",
     ),
 ];

@@ -159,7 +159,10 @@ impl Actor {
         if let Some(displaced) = self.remove(&key, true) {
             let reason = "the bottom line took its place";
             self.wrote(&displaced.handed.message, displaced.attempts, Did::Overflowed, reason, Duration::ZERO);
-            self.give_up(&displaced);
+            // One in the long tail had been given up already.
+            if !displaced.settled {
+                self.give_up(&displaced);
+            }
         }
         true
     }

@@ -2,15 +2,15 @@
 //! structured JSON, by `POST`, signed by Standard Webhooks, with a text in Chinese or English beside its facts.
 //!
 //! # Algorithm
-//! One [`actor`] a target, which owns its waiting messages and shares nothing with another's but the client: a target that
+//! One `actor` a target, which owns its waiting messages and shares nothing with another's but the client: a target that
 //! is slow or dead costs its own queue and nobody else's time. Within it, one entry a key (an order's id, a notice's id):
 //! the newest `rev` replaces what still waits, so a recall overtakes its order, and at most one request of a key is under
 //! way. Attempts follow `retry`; when they are used up the target has *given up*, and attempts go on every `tail` until the
 //! message expires. When every target that carries an order has given up, and no listener of the stream carries it, the
-//! failure is told to the runtime, which orders the next post ([`fate`]).
+//! failure is told to the runtime, which orders the next post (`fate`).
 //!
-//! Three things hold an attempt back. Its [`breaker`]: what it skips counts as a failed attempt, with that reason. Its
-//! [`budget`] of attempts a second, and its bound of requests under way: of both a fifth is the bottom line's alone. Orders
+//! Three things hold an attempt back. Its `breaker`: what it skips counts as a failed attempt, with that reason. Its
+//! `budget` of attempts a second, and its bound of requests under way: of both a fifth is the bottom line's alone. Orders
 //! of the bottom line pass breaker and budget.
 //!
 //! # Invariants

@@ -135,8 +135,7 @@ impl Targets {
             return Err(refuse(None, format!("{large} bytes; it has at most {FILE_BYTES_MAX}")));
         }
         let text = std::fs::read_to_string(path).map_err(|e| refuse(None, format!("cannot be read: {e}")))?;
-        let line =
-            |offset: usize| 1 + text.as_bytes()[..offset.min(text.len())].iter().filter(|b| **b == b'\n').count();
+        let line = |offset: usize| 1 + text.get(..offset).unwrap_or(&text).matches('\n').count();
         let file: File =
             toml::from_str(&text).map_err(|e| refuse(e.span().map(|span| line(span.start)), e.message().to_owned()))?;
         for entry in file.target {

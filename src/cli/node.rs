@@ -128,7 +128,7 @@ impl OnKafka {
 }
 
 /// The playbook of `[playbook] dir`, then those of `[kafka] playbooks`.
-fn playbooks(config: &Config) -> anyhow::Result<(Playbooks, CommandArea)> {
+pub(super) fn playbooks(config: &Config) -> anyhow::Result<(Playbooks, CommandArea)> {
     let set = Some(config.playbook.set.as_str()).filter(|set| !set.is_empty());
     let load = |dir: &Path| -> anyhow::Result<_> {
         let loaded = playbook::load_dir(dir, set).with_context(|| format!("the playbook {}", dir.display()))?;

@@ -89,6 +89,7 @@ pub mod writer;
 // For a person who looks.
 #[cfg(feature = "kafka")]
 pub mod audit;
+pub mod replay;
 
 // Every node shows the whole city: the journals followed, and the gate that events come in by.
 pub mod answers;

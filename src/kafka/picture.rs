@@ -152,6 +152,10 @@ impl Standby for Picture {
     fn known(&self, shard: u32) -> u64 {
         self.track(shard).map_or(0, |track| track.known().step)
     }
+
+    fn brokers_answer(&self) -> bool {
+        Self::brokers_answer(self)
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

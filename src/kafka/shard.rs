@@ -76,6 +76,9 @@ pub struct ShardOptions {
     pub unemitted_max: usize,
     /// What need not be written by itself is written after so long.
     pub idle_write: Duration,
+    /// An append that was not kept for so long: nothing further is decided until it is. What fell due meanwhile is late
+    /// through our own outage, for nothing of it could have left the house.
+    pub unkept_max: Duration,
     /// A gap in which nobody owned the shard, at least so long, is an outage.
     pub outage_min: Millis,
 }
@@ -92,6 +95,7 @@ impl Default for ShardOptions {
             span_max: Duration::from_millis(5),
             unemitted_max: 2_000,
             idle_write: Duration::from_secs(1),
+            unkept_max: Duration::from_secs(2),
             outage_min: Millis(1_000),
         }
     }
@@ -175,6 +179,11 @@ pub trait Folds: Send + Sync {
 
     /// The last step that is known, from outside the journal, to have been accepted.
     fn known(&self, shard: u32) -> u64;
+
+    /// Whether brokers have answered lately, where somebody asks them all the time.
+    fn brokers_answer(&self) -> bool {
+        true
+    }
 }
 
 /// A shard.
@@ -197,6 +206,8 @@ pub struct Shard {
     /// A new fold could not be made yet.
     restoring: bool,
     head: Saying,
+    /// When the brokers last kept a step of ours.
+    kept: Instant,
     phase: Phase,
 }
 
@@ -266,6 +277,7 @@ impl Shard {
             unreadable: Seldom::new(TOLD_EVERY),
             restoring: false,
             head: Saying { due: false, said: Instant::now() },
+            kept: Instant::now(),
             phase: Phase::Following,
         }
     }
@@ -540,6 +552,7 @@ impl Shard {
     fn accepted(&mut self, step: &Arc<Step>) {
         let (spent, swept) = self.underway.accepted(step.number);
         self.head.due = true;
+        self.kept = Instant::now();
         self.parts.emitter.emit(step, swept);
         self.parts.told.accepted(self.parts.shard, step);
         self.parts.watch.accepted(self.parts.shard, step, spent);
@@ -598,9 +611,15 @@ impl Shard {
 
     // Deciding
 
+    /// Nobody decides in the dark: while nothing is kept, a mark that fell due would be stepped in time, and its orders
+    /// leave long after.
     fn may_work(&self) -> bool {
-        let emission_keeps_up = self.owner.fold().owed() < self.parts.options.unemitted_max;
-        emission_keeps_up && self.running.is_some() && self.owner.may_append()
+        let options = &self.parts.options;
+        let emission_keeps_up = self.owner.fold().owed() < options.unemitted_max;
+        let is_kept = self.underway.waits().is_none_or(|waited| waited < options.unkept_max);
+        let may_append = self.running.is_some() && self.owner.may_append();
+        let is_heard = || self.kept.elapsed() < options.unkept_max || self.parts.folds.brokers_answer();
+        may_append && emission_keeps_up && is_kept && is_heard()
     }
 
     /// Steps what waits and what is due, and appends it, while steps may be under way.
@@ -615,7 +634,7 @@ impl Shard {
             if let Some(late) = running.stalled(clock.now(), options.outage_min) {
                 running.outage(late);
             }
-            if !running.swapped && !running.inbox.is_behind() {
+            if !running.swapped && !running.inbox.is_behind() && !running.owes() {
                 running.swap(&self.parts.playbooks);
             }
             running.step_batch(options, self.underway.bounds(), clock, self.parts.watch.as_ref(), self.parts.shard);
@@ -701,6 +720,11 @@ impl Running {
         let due = self.areas.next_due()?;
         let is_late = due <= now && now.since(due) >= least && due > self.excused && now.since(self.seen) >= least;
         is_late.then(|| Outage { from: self.seen.min(due), to: now })
+    }
+
+    /// Whether something is left to do, or due and not fired: another playbook comes after it.
+    fn owes(&self) -> bool {
+        self.areas.next_due().is_some_and(|due| due <= self.at)
     }
 
     fn swap(&mut self, playbooks: &Playbooks) {

@@ -2,72 +2,12 @@
 //!
 //! Short form: a few of each. `MUSTER_LONG=1`: as often as it takes to believe it. `MUSTER_SEED` repeats the moments.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::broker::Cluster;
-use super::outside::{Audit, Reports, changes, settle};
+use super::load::{Chance, Load, is_long};
+use super::outside::{Audit, changes, settle};
 use super::process::{Process, topics};
-
-fn is_long() -> bool {
-    std::env::var_os("MUSTER_LONG").is_some()
-}
-
-/// A seeded order of moments (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Self {
-        let seed = std::env::var("MUSTER_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(7);
-        println!("MUSTER_SEED={seed}");
-        Self(seed)
-    }
-
-    fn between(&mut self, from: u64, to: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        from + (z ^ (z >> 31)) % (to - from)
-    }
-}
-
-/// Reports that go in at a steady pace until told to end.
-struct Load {
-    ends: Arc<AtomicBool>,
-    sent: Arc<AtomicUsize>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Load {
-    fn start(brokers: &str, a_second: u32) -> Self {
-        let (ends, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-        let reports = Reports::to(brokers);
-        let (told, count) = (Arc::clone(&ends), Arc::clone(&sent));
-        let thread = std::thread::spawn(move || {
-            let began = Instant::now();
-            while !told.load(Ordering::Acquire) {
-                let due = (began.elapsed().as_secs_f64() * f64::from(a_second)) as usize;
-                while count.load(Ordering::Acquire) < due {
-                    let n = count.fetch_add(1, Ordering::AcqRel);
-                    reports.send("4304", 0, n);
-                }
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            reports.flush();
-        });
-        Self { ends, sent, thread: Some(thread) }
-    }
-
-    /// Ends it; how many were sent, all of them taken by the brokers.
-    fn end(mut self) -> usize {
-        self.ends.store(true, Ordering::Release);
-        self.thread.take().unwrap().join().unwrap();
-        self.sent.load(Ordering::Acquire)
-    }
-}
 
 #[test]
 fn a_node_that_is_killed_loses_nothing_and_decides_nothing_twice() {

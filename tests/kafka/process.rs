@@ -87,6 +87,15 @@ impl Process {
         self.log().matches(what).count()
     }
 
+    /// Memory that it holds, in bytes; 0 where the system does not say so.
+    pub fn resident_bytes(&self) -> u64 {
+        let Some(child) = &self.child else { return 0 };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
+    }
+
     fn signal(&self, signal: &str) {
         let pid = self.child.as_ref().expect("it runs").id().to_string();
         assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());

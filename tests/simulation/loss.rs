@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::city::{City, Event, SHARDS, say};
 use crate::host::ToHost;
 use crate::journal::Step;
-use crate::journal::log::{Alarm, Malformed, Phase, Record, Restore, Stand, Want};
+use crate::journal::log::{Alarm, Malformed, Missing, Phase, Record, Restore, Stand, Want};
 
 #[derive(Default)]
 pub struct Loss {
@@ -100,8 +100,13 @@ impl City {
             beyond.epoch = beyond.epoch.max(stand.epoch);
             beyond.at = beyond.at.max(stand.at);
             beyond.step = beyond.step.max(stand.step);
-            if let Phase::Held(Alarm::Shrunk { known, .. } | Alarm::Replaced { known, .. }) = owner.phase() {
-                beyond.step = beyond.step.max(*known);
+            match owner.phase() {
+                Phase::Held(Alarm::Shrunk { known, .. } | Alarm::Replaced { known, .. }) => {
+                    beyond.step = beyond.step.max(*known);
+                }
+                // Whoever wrote a claim knew of steps that nobody may have seen elsewhere.
+                Phase::Held(Alarm::Missing(Missing::Lost { told, .. })) => beyond.step = beyond.step.max(*told),
+                _ => {}
             }
         }
         // No claim that is under way can stand.

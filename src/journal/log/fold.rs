@@ -385,6 +385,15 @@ impl Fold {
         self.shaken.as_ref()
     }
 
+    /// The highest step that anything which was read knew of, whether it stands or not.
+    #[must_use]
+    pub fn highest_told(&self) -> u64 {
+        match self.shaken {
+            Some(Missing::Lost { told, .. }) => self.stand.step.max(told),
+            _ => self.stand.step,
+        }
+    }
+
     /// Whether an operator has accepted a loss since the last step.
     #[must_use]
     pub fn is_loss_accepted(&self) -> bool {

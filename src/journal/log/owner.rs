@@ -895,11 +895,7 @@ impl Owner {
     }
 
     fn highest_known(&self) -> u64 {
-        let told = match self.fold.shaken() {
-            Some(Missing::Lost { told, .. }) => *told,
-            _ => 0,
-        };
-        self.known.max(self.fold.stand().step).max(told)
+        self.known.max(self.fold.highest_told())
     }
 
     fn hold(&mut self, alarm: Alarm) {

@@ -121,6 +121,10 @@ pub fn damage(journal: &mut Journal, shard: u32) -> anyhow::Result<Damage> {
     };
     let mut known = fold.stand().clone();
     let step = known.step;
+    if let Some(missing) = fold.shaken() {
+        lost.push(Lost::Journal(missing.to_string()));
+        known.step = fold.highest_told();
+    }
     if let Some(head) = &head {
         if head.stand.step > step {
             lost.push(Lost::Head { step, known: head.stand.step, end, was: head.next });

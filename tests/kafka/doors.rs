@@ -15,7 +15,7 @@ use super::reads::{another_playbook, minimal_playbook};
 async fn address(node: &Process) -> String {
     let began = Instant::now();
     loop {
-        let log = node.log();
+        let log = node.log_now();
         let said =
             log.lines().rev().find_map(|line| line.split_once("listens on ").map(|(_, at)| at.trim().to_owned()));
         if let Some(address) = said {

@@ -125,8 +125,8 @@ pub struct Audit {
     pub again: usize,
     /// Marks that were missed, by incident, mark, order and round, each with the places at which that was said.
     pub missed: BTreeMap<String, BTreeSet<u64>>,
-    /// Those of them that fell due in an outage of our own, and how late they were found, in milliseconds.
-    pub outage: BTreeMap<String, u64>,
+    /// Those of them that fell due in an outage of our own, and how late they were found.
+    pub outage: BTreeMap<String, String>,
     /// Lines of the timeline.
     pub lines: usize,
 }
@@ -169,8 +169,8 @@ impl Audit {
             }
             "missed" => {
                 let mark = format!("{} {} {} {}", line["incident"], detail["mark"], detail["order"], detail["round"]);
-                if let Some(late) = detail["lateness"]["own-outage"].as_u64() {
-                    self.outage.insert(mark.clone(), late);
+                if let Some(late) = detail["lateness"]["own-outage"].as_str() {
+                    self.outage.insert(mark.clone(), late.to_owned());
                 }
                 self.missed.entry(mark).or_default().insert(rev);
             }

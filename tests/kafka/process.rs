@@ -12,6 +12,8 @@ pub struct Process {
     member: String,
     environment: Vec<(String, String)>,
     log: PathBuf,
+    /// Bytes of the log that earlier starts wrote.
+    earlier: usize,
     child: Option<Child>,
 }
 
@@ -27,12 +29,19 @@ impl Process {
             ("MUSTER_JOURNAL_PATH".to_owned(), folder.join(member).display().to_string()),
         ];
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { member: member.to_owned(), environment, log: folder.join(format!("{member}.log")), child: None }
+        Self {
+            member: member.to_owned(),
+            environment,
+            log: folder.join(format!("{member}.log")),
+            earlier: 0,
+            child: None,
+        }
     }
 
     /// Starts it. Does not wait.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.member);
+        self.earlier = self.log().len();
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_muster"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -80,6 +89,11 @@ impl Process {
     /// What it has said.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// What it has said since it was last started.
+    pub fn log_now(&self) -> String {
+        self.log().split_off(self.earlier)
     }
 
     /// How often it has said this.

@@ -13,7 +13,7 @@ use reqwest::StatusCode;
 use super::broker::Cluster;
 use super::doors::Door;
 use super::load::{Load, is_long, until};
-use super::outside::{Audit, History, history, report_at, settle};
+use super::outside::{Audit, Change, History, history, report_at, settle};
 use super::process::{Process, topics};
 use super::reads::minimal_playbook;
 
@@ -77,7 +77,8 @@ fn busy() -> Vec<i32> {
 fn owners(brokers: &str) -> BTreeMap<i32, History> {
     let told: BTreeMap<i32, History> = busy().into_iter().map(|shard| (shard, history(brokers, shard))).collect();
     for (shard, history) in &told {
-        let owners: Vec<_> = history.changes.iter().map(|change| change.owner.split('/').next().unwrap()).collect();
+        let change = |change: &Change| format!("{} after {:?}", change.owner.split('/').next().unwrap(), change.gap);
+        let owners: Vec<_> = history.changes.iter().map(change).collect();
         println!(
             "shard {shard}: {} steps by {:?} in turn {owners:?}, the longest gap {:?}",
             history.steps, history.by_member, history.longest_gap

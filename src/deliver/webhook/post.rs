@@ -38,7 +38,7 @@ impl Post {
 /// The message as a `CloudEvent` in structured JSON. The id is the same at every attempt and after a restart.
 #[must_use]
 pub fn event(message: &Message, source: &str) -> String {
-    let envelope = serde_json::json!({
+    let mut envelope = serde_json::json!({
         "specversion": "1.0",
         "type": message.kind.as_type(),
         "source": source,
@@ -46,8 +46,11 @@ pub fn event(message: &Message, source: &str) -> String {
         "subject": message.key,
         "time": time(message.at),
         "datacontenttype": "application/json",
-    })
-    .to_string();
+    });
+    if let Some(trace) = message.traceparent() {
+        envelope["traceparent"] = trace.into();
+    }
+    let envelope = envelope.to_string();
     // The payload is JSON already; it is set in, not parsed again.
     format!("{},\"data\":{}}}", &envelope[..envelope.len() - 1], message.data())
 }

@@ -24,6 +24,7 @@ mod lanes;
 mod load;
 mod outside;
 mod partition;
+mod poison;
 mod process;
 mod province;
 mod reads;

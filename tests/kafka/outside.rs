@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::Message;
+use rdkafka::message::{Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -38,6 +38,24 @@ impl Reports {
     pub fn put(&self, topic: &str, area: &str, partition: i32, text: &str) {
         loop {
             let record = BaseRecord::to(topic).partition(partition).key(area).payload(text);
+            match self.producer.send(record) {
+                Ok(()) => return,
+                Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err((error, _)) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Sends bytes, or a tombstone, with headers.
+    pub fn raw(&self, topic: &str, area: &str, payload: Option<&[u8]>, headers: &[(&str, &str)]) {
+        loop {
+            let all = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+                all.insert(rdkafka::message::Header { key, value: Some(*value) })
+            });
+            let record = BaseRecord::<str, [u8]>::to(topic).partition(0).key(area).headers(all);
+            let record = if let Some(payload) = payload { record.payload(payload) } else { record };
             match self.producer.send(record) {
                 Ok(()) => return,
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
@@ -127,6 +145,8 @@ pub struct Audit {
     pub missed: BTreeMap<String, BTreeSet<u64>>,
     /// Those of them that fell due in an outage of our own, and how late they were found.
     pub outage: BTreeMap<String, String>,
+    /// Marks that were reached in time, by incident, mark and order.
+    pub kept: BTreeSet<String>,
     /// Lines of the timeline.
     pub lines: usize,
 }
@@ -166,6 +186,9 @@ impl Audit {
             "ordered" => {
                 let order = detail["order"].as_str().unwrap().to_owned();
                 self.ordered.entry(order).or_default().insert(rev);
+            }
+            "kept" => {
+                self.kept.insert(format!("{} {} {}", line["incident"], detail["mark"], detail["order"]));
             }
             "missed" => {
                 let mark = format!("{} {} {} {}", line["incident"], detail["mark"], detail["order"], detail["round"]);

@@ -202,6 +202,9 @@ impl Following {
             self.fields = since.into_iter().map(|(partition, offset)| (partition, young(offset))).collect();
             self.changed = true;
         }
+        if let Some(silence) = learnt.silence {
+            self.parts.picture.silence(silence);
+        }
         if let Some(asked) = learnt.bounds.values().map(|bounds| bounds.asked).max() {
             self.parts.picture.answered(asked);
         }

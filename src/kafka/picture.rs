@@ -6,6 +6,7 @@
 //! grows when they do not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ struct Inner {
     tracks: Vec<Mutex<Track>>,
     /// When the brokers were last asked something that they answered.
     answered: Mutex<Option<Timestamp>>,
+    /// The last round of questions went without any answer.
+    silence: AtomicBool,
     /// The phases of this node's own shards.
     phases: Mutex<BTreeMap<u32, SmolStr>>,
     /// Shards whose restored state readers see.
@@ -42,7 +45,8 @@ impl Picture {
     pub fn new(shards: u32, clock: Clock) -> Self {
         let tracks = (0..shards).map(|number| Mutex::new(Track::new(Shard { number, of: shards }))).collect();
         let (answered, phases, shown) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { clock, tracks, answered, phases, shown }))
+        let silence = AtomicBool::new(false);
+        Self(Arc::new(Inner { clock, tracks, answered, silence, phases, shown }))
     }
 
     // In
@@ -59,6 +63,11 @@ impl Picture {
     /// The brokers answered a question that was asked then.
     pub(super) fn answered(&self, asked: Timestamp) {
         *lock(&self.0.answered) = Some(asked);
+    }
+
+    /// Whether the last round of questions went without any answer.
+    pub(super) fn silence(&self, silence: bool) {
+        self.0.silence.store(silence, Ordering::Release);
     }
 
     /// What the restore of a shard came to is shown to readers.
@@ -153,8 +162,8 @@ impl Standby for Picture {
         self.track(shard).map_or(0, |track| track.known().step)
     }
 
-    fn brokers_answer(&self) -> bool {
-        Self::brokers_answer(self)
+    fn brokers_silent(&self) -> bool {
+        self.0.silence.load(Ordering::Acquire)
     }
 }
 

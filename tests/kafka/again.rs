@@ -122,7 +122,7 @@ fn everything_that_was_decided_is_decided_so_again() {
     let sent = load.end();
     settle(&brokers, Duration::from_secs(4), Duration::from_secs(300));
     let said = field.end();
-    settle(&brokers, Duration::from_secs(2), Duration::from_secs(120));
+    settle(&brokers, Duration::from_secs(2), Duration::from_secs(300));
     node.stop();
     Audit::read(&brokers).check(0..sent);
     let (good, told) = verify(&cluster, 1, &[]);

@@ -73,7 +73,7 @@ impl City {
     fn end(mut self) {
         let sent = self.load.end();
         let brokers = self.cluster.brokers();
-        settle(&brokers, Duration::from_secs(4), Duration::from_secs(120));
+        settle(&brokers, Duration::from_secs(4), Duration::from_secs(300));
         let history = history(&brokers, 0);
         println!("{} steps, the longest gap between two {:?}", history.steps, history.longest_gap);
         for change in &history.changes {

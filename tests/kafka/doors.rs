@@ -46,7 +46,7 @@ impl Door {
     pub async fn ready(&self) {
         let began = Instant::now();
         while self.get("/readyz").await.0 != StatusCode::OK {
-            assert!(began.elapsed() < Duration::from_secs(30), "{}", self.get("/readyz").await.1);
+            assert!(began.elapsed() < Duration::from_secs(120), "{}", self.get("/readyz").await.1);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

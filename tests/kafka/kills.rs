@@ -25,7 +25,7 @@ fn a_node_that_is_killed_loses_nothing_and_decides_nothing_twice() {
     let mut chance = Chance::new();
     let mut node = Process::new(&cluster, folder.path(), "a", 1, &[]);
     node.start();
-    let load = Load::start(&cluster.brokers(), 200);
+    let load = Load::start(&cluster.brokers(), 100);
     let kills = if is_long() { 20 } else { 4 };
     for _ in 0..kills {
         std::thread::sleep(Duration::from_millis(chance.between(1_500, 5_000)));
@@ -35,7 +35,7 @@ fn a_node_that_is_killed_loses_nothing_and_decides_nothing_twice() {
     }
     std::thread::sleep(Duration::from_secs(3));
     let sent = load.end();
-    settle(&cluster.brokers(), Duration::from_secs(4), Duration::from_secs(120));
+    settle(&cluster.brokers(), Duration::from_secs(4), Duration::from_secs(300));
     Audit::read(&cluster.brokers()).check(0..sent);
     assert!(node.runs());
     node.stop();
@@ -51,7 +51,7 @@ fn another_node_takes_over_from_one_that_dies_and_from_one_that_leaves() {
     let brokers = cluster.brokers();
     let mut nodes = ["a", "b"].map(|name| Process::new(&cluster, folder.path(), name, 1, &[]));
     nodes.iter_mut().for_each(Process::start);
-    let load = Load::start(&brokers, 200);
+    let load = Load::start(&brokers, 100);
     let owned = || changes(&brokers).len();
     until("an owner", WITHIN, || owned() > 0);
     std::thread::sleep(Duration::from_secs(6));
@@ -78,7 +78,7 @@ fn another_node_takes_over_from_one_that_dies_and_from_one_that_leaves() {
         }
     }
     let sent = load.end();
-    settle(&brokers, Duration::from_secs(4), Duration::from_secs(120));
+    settle(&brokers, Duration::from_secs(4), Duration::from_secs(300));
     Audit::read(&brokers).check(0..sent);
     let warm: Vec<Duration> = nodes.iter().flat_map(|node| restores(&node.log())).collect();
     println!("from a warm copy to owning: {warm:?}");
@@ -152,17 +152,19 @@ fn acts_that_arrive_while_nobody_decides_keep_the_marks_they_were_in_time_for() 
     let audit = Audit::read(&brokers);
     audit.check(0..FIRES);
     let mark = |order: &Value| format!("{} \"signed\" {}", order["incident"], order["id"]);
-    for order in &orders {
-        let mark = mark(order);
-        let (kept, missed) = (audit.kept.contains(&mark), audit.missed.contains_key(&format!("{mark} 1")));
-        assert_eq!((kept, missed), (signs(order), !signs(order)), "{mark}");
-        assert_eq!(
-            audit.outage.contains_key(&format!("{mark} 1")),
-            !signs(order),
-            "{mark}: late through our own outage"
-        );
+    let missed = |order: &Value| audit.missed.contains_key(&format!("{} 1", mark(order)));
+    for order in &signed {
+        assert!(audit.kept.contains(&mark(order)) && !missed(order), "{} was signed in time", mark(order));
     }
-    println!("{} marks were kept while nobody decided, {} were missed", signed.len(), orders.len() - signed.len());
+    let silent: Vec<&Value> = orders.iter().filter(|order| !signs(order) && missed(order)).collect();
+    // An order may be taken back for another incident's sake; the first one of an incident that nobody signs is missed.
+    let first = silent.iter().filter(|order| order["id"].as_str().unwrap().ends_with("-1")).count();
+    assert_eq!(first, FIRES / 2, "{:?}", audit.missed);
+    for order in &silent {
+        let mark = format!("{} 1", mark(order));
+        assert!(audit.outage.contains_key(&mark), "{mark} was missed through our own outage");
+    }
+    println!("{} marks were kept while nobody decided, {} were missed", signed.len(), silent.len());
     node.stop();
 }
 
@@ -179,7 +181,7 @@ fn a_node_that_wakes_up_after_its_session_decides_nothing() {
     topics(&cluster, 1);
     let mut nodes = ["a", "b"].map(|name| Process::new(&cluster, folder.path(), name, 1, &[]));
     nodes.iter_mut().for_each(Process::start);
-    let load = Load::start(&cluster.brokers(), 200);
+    let load = Load::start(&cluster.brokers(), 100);
     std::thread::sleep(Duration::from_secs(6));
     for _ in 0..if is_long() { 4 } else { 1 } {
         let frozen = usize::from(owner(&cluster.brokers()).starts_with("b/"));
@@ -189,7 +191,7 @@ fn a_node_that_wakes_up_after_its_session_decides_nothing() {
         std::thread::sleep(Duration::from_secs(8));
     }
     let sent = load.end();
-    settle(&cluster.brokers(), Duration::from_secs(4), Duration::from_secs(120));
+    settle(&cluster.brokers(), Duration::from_secs(4), Duration::from_secs(300));
     for change in changes(&cluster.brokers()) {
         println!("epoch {} to {} after {:?}", change.epoch, change.owner, change.gap);
     }
@@ -205,11 +207,11 @@ fn two_that_both_believe_to_own_a_shard_decide_everything_once() {
     topics(&cluster, 1);
     let mut nodes =
         ["a", "b"].map(|name| Process::new(&cluster, folder.path(), name, 1, &[("MUSTER_KAFKA_GROUP", name)]));
-    let load = Load::start(&cluster.brokers(), 200);
+    let load = Load::start(&cluster.brokers(), 100);
     nodes.iter_mut().for_each(Process::start);
     std::thread::sleep(Duration::from_secs(if is_long() { 60 } else { 20 }));
     let sent = load.end();
-    settle(&cluster.brokers(), Duration::from_secs(4), Duration::from_secs(120));
+    settle(&cluster.brokers(), Duration::from_secs(4), Duration::from_secs(300));
     let changes = changes(&cluster.brokers());
     println!("{} changes of owner", changes.len());
     Audit::read(&cluster.brokers()).check(0..sent);

@@ -234,32 +234,66 @@ impl Audit {
     }
 }
 
-/// Waits until the timeline has stood still for `quiet`, at most for `at_most`.
+/// Waits until all reports are decided, as the journal tells, and the timeline has stood still for `quiet`; at most for
+/// `at_most`.
 pub fn settle(brokers: &str, quiet: Duration, at_most: Duration) {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "outside");
+    config.set("bootstrap.servers", brokers).set("group.id", "outside").set("fetch.wait.max.ms", "10");
     let consumer: BaseConsumer = config.create().unwrap();
-    let ends = || -> Option<u64> {
-        let metadata = consumer.fetch_metadata(Some("muster.timeline"), Duration::from_secs(5)).ok()?;
-        let partitions = metadata
-            .topics()
-            .first()?
-            .partitions()
-            .iter()
-            .map(rdkafka::metadata::MetadataPartition::id)
-            .collect::<Vec<_>>();
-        let end = |p| consumer.fetch_watermarks("muster.timeline", p, Duration::from_secs(5)).ok().map(|(_, end)| end);
-        partitions.into_iter().map(|p| end(p).and_then(|end| u64::try_from(end).ok())).sum()
-    };
     let (began, mut heard, mut last) = (Instant::now(), Instant::now(), None);
-    while began.elapsed() < at_most && heard.elapsed() < quiet {
+    let mut lag = None;
+    while began.elapsed() < at_most && (heard.elapsed() < quiet || lag != Some(0)) {
         std::thread::sleep(Duration::from_millis(250));
-        let now = ends();
+        let now = ends(&consumer, "muster.timeline");
         if now.is_none() || now != last {
             heard = Instant::now();
+        } else if heard.elapsed() >= quiet {
+            lag = undecided(&consumer);
         }
         last = now;
     }
+    println!("at rest after {:?}, {lag:?} reports undecided", began.elapsed());
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> Option<Vec<i32>> {
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).ok()?;
+    Some(metadata.topics().first()?.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
+}
+
+/// The sum of the ends of all partitions.
+fn ends(consumer: &BaseConsumer, topic: &str) -> Option<i64> {
+    let end = |p| consumer.fetch_watermarks(topic, p, Duration::from_secs(5)).ok().map(|(_, end)| end);
+    partitions(consumer, topic)?.into_iter().map(end).sum()
+}
+
+/// Reports beyond the position that the journal told last, in all shards.
+fn undecided(consumer: &BaseConsumer) -> Option<i64> {
+    let mut all = 0;
+    for shard in partitions(consumer, "muster.reports")? {
+        let end = consumer.fetch_watermarks("muster.reports", shard, Duration::from_secs(5)).ok()?.1;
+        all += (end - position(consumer, shard)?).max(0);
+    }
+    Some(all)
+}
+
+/// The position of the reports in the newest record that says one; its last hundred records hold one, or it has none.
+fn position(consumer: &BaseConsumer, shard: i32) -> Option<i64> {
+    let (first, end) = consumer.fetch_watermarks("muster.journal", shard, Duration::from_secs(5)).ok()?;
+    let (mut next, mut position) = (first.max(end - 100), 0);
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("muster.journal", shard, Offset::Offset(next)).unwrap();
+    consumer.assign(&list).ok()?;
+    let began = Instant::now();
+    while next < end {
+        if began.elapsed() > Duration::from_secs(5) {
+            return None;
+        }
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) else { continue };
+        next = message.offset() + 1;
+        let record: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        position = record["step"]["positions"]["reports"].as_i64().unwrap_or(position);
+    }
+    Some(position)
 }
 
 /// One change of owner as the journal tells it.

@@ -25,6 +25,8 @@ impl Process {
             ("MUSTER_KAFKA_DEVELOPMENT".to_owned(), (cluster.size() < 3).to_string()),
             ("MUSTER_KAFKA_PARTITIONS".to_owned(), partitions.to_string()),
             ("MUSTER_KAFKA_MEMBER".to_owned(), member.to_owned()),
+            // What happens to each report and order is read on the topics; to log it costs more than to decide it.
+            ("MUSTER_LOG_FILTER".to_owned(), "info,muster::telemetry::tally=off".to_owned()),
             ("MUSTER_HTTP_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("MUSTER_JOURNAL_PATH".to_owned(), folder.join(member).display().to_string()),
         ];

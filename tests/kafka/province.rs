@@ -150,7 +150,7 @@ async fn a_province_on_three_brokers_and_two_nodes_decides_everything_once_whoev
         }
     }
     let sent = load.end();
-    settle(&brokers, Duration::from_secs(4), Duration::from_secs(180));
+    settle(&brokers, Duration::from_secs(4), Duration::from_secs(300));
     Audit::read(&brokers).check(0..sent);
     let told = owners(&brokers);
     check_gaps(&told);
@@ -197,7 +197,7 @@ fn nodes_come_and_go_under_load_and_no_shard_is_long_without_an_owner() {
         std::thread::sleep(rest);
     }
     let sent = load.end();
-    settle(&brokers, Duration::from_secs(4), Duration::from_secs(180));
+    settle(&brokers, Duration::from_secs(4), Duration::from_secs(300));
     check_memory(&nodes[2..]);
     Audit::read(&brokers).check(0..sent);
     let told = owners(&brokers);

@@ -68,7 +68,7 @@ impl OnKafka {
         let (playbooks, home) = playbooks(config)?;
         let routes = Arc::new(Routes::new(&playbooks, &home, shards)?);
         let (clock, name) = (Clock::wall(), config.kafka.member_name()?);
-        let clients = Arc::new(Clients::new(config.kafka.clone()));
+        let clients = Arc::new(Clients::measured(config.kafka.clone(), metrics));
         let limits = Limits { element_bytes_max: config.http.element_bytes_max.get(), ..Limits::default() };
         let board = Arc::new(Board::new(config.board.clone(), None));
         // Seeded by the system, anew at every start.

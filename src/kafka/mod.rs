@@ -49,6 +49,8 @@ pub mod options;
 pub mod partition;
 pub mod properties;
 #[cfg(feature = "kafka")]
+pub mod statistics;
+#[cfg(feature = "kafka")]
 mod token;
 pub mod topics;
 

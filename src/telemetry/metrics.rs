@@ -85,6 +85,18 @@ pub struct Metrics {
     pub follower_events: IntCounterVec,
     /// What became of events at the gate to the brokers, as far as somebody waited.
     pub gate: IntCounterVec,
+    /// Words of the consumer group: shards assigned, revoked, lost; a rebalance that failed.
+    pub rebalances: IntCounterVec,
+    /// Messages and bytes that wait in clients of the brokers, by their role.
+    pub librdkafka_waiting: IntGaugeVec,
+    /// Bytes between clients and brokers, by role and direction.
+    pub librdkafka_bytes: IntCounterVec,
+    /// Connections that broke, by role.
+    pub librdkafka_disconnects: IntCounterVec,
+    /// The slowest broker's round trip, of a hundred the second slowest, by role.
+    pub librdkafka_round_trip: GaugeVec,
+    /// 1, with the version of the client library.
+    pub librdkafka_info: GaugeVec,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -176,6 +188,24 @@ impl Metrics {
                 "Events at the gate to the brokers: decided, kept, refused, busy, away",
                 &["outcome"],
             ),
+            rebalances: r.counters("muster_kafka_rebalances_total", "Words of the consumer group", &["event"]),
+            librdkafka_waiting: r.gauges(
+                "muster_librdkafka_waiting",
+                "Messages and bytes that wait in clients",
+                &["role", "what"],
+            ),
+            librdkafka_bytes: r.counters(
+                "muster_librdkafka_bytes_total",
+                "Bytes between clients and brokers",
+                &["role", "direction"],
+            ),
+            librdkafka_disconnects: r.counters("muster_librdkafka_disconnects_total", "Broken connections", &["role"]),
+            librdkafka_round_trip: r.floats(
+                "muster_librdkafka_round_trip_seconds",
+                "p99 of the slowest broker",
+                &["role"],
+            ),
+            librdkafka_info: r.floats("muster_librdkafka_info", "1, with the library's version", &["version"]),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

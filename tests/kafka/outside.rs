@@ -234,36 +234,25 @@ impl Audit {
     }
 }
 
-/// Waits until all reports are decided, as the journal tells, and the timeline has stood still for `quiet`; at most for
-/// `at_most`.
+/// Waits until all reports are decided, as the journals tell, and for `quiet` after that, in which what was decided leaves;
+/// at most for `at_most`. Marks go on being missed meanwhile.
 pub fn settle(brokers: &str, quiet: Duration, at_most: Duration) {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", "outside").set("fetch.wait.max.ms", "10");
     let consumer: BaseConsumer = config.create().unwrap();
-    let (began, mut heard, mut last) = (Instant::now(), Instant::now(), None);
-    let mut lag = None;
-    while began.elapsed() < at_most && (heard.elapsed() < quiet || lag != Some(0)) {
+    let began = Instant::now();
+    let (mut since, mut last) = (None, None);
+    while began.elapsed() < at_most && since.is_none_or(|since: Instant| since.elapsed() < quiet) {
         std::thread::sleep(Duration::from_millis(250));
-        let now = ends(&consumer, "muster.timeline");
-        if now.is_none() || now != last {
-            heard = Instant::now();
-        } else if heard.elapsed() >= quiet {
-            lag = undecided(&consumer);
-        }
-        last = now;
+        last = undecided(&consumer);
+        since = if last == Some(0) { since.or(Some(Instant::now())) } else { None };
     }
-    println!("at rest after {:?}, {lag:?} reports undecided", began.elapsed());
+    println!("at rest after {:?}, {last:?} reports undecided", began.elapsed());
 }
 
 fn partitions(consumer: &BaseConsumer, topic: &str) -> Option<Vec<i32>> {
     let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).ok()?;
     Some(metadata.topics().first()?.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
-}
-
-/// The sum of the ends of all partitions.
-fn ends(consumer: &BaseConsumer, topic: &str) -> Option<i64> {
-    let end = |p| consumer.fetch_watermarks(topic, p, Duration::from_secs(5)).ok().map(|(_, end)| end);
-    partitions(consumer, topic)?.into_iter().map(end).sum()
 }
 
 /// Reports beyond the position that the journal told last, in all shards.

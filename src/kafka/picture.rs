@@ -19,6 +19,8 @@ use crate::model::{Millis, Timestamp};
 use crate::runtime::{Clock, Kept};
 use crate::wire::Shard;
 
+/// What is known of a shard is as good as its present state for so long: brokers are asked four times a second.
+const NEW: Millis = Millis(1_500);
 /// Brokers that said nothing for so long are away.
 const AWAY_AFTER: Millis = Millis(5_000);
 
@@ -106,12 +108,15 @@ impl Picture {
         ages.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    /// Whether a shard has been released and nobody has claimed it since.
+    /// Whether a shard has been released and nobody has claimed it since. Who looks at an old picture does not know: the
+    /// next owner may have claimed it long ago, and would be overruled.
     #[must_use]
     pub fn is_free(&self, shard: u32) -> bool {
+        let now = self.0.clock.now();
         self.track(shard).is_some_and(|track| {
             let stand = track.fold().stand();
-            *track.stage() == Stage::Following && stand.epoch > 0 && stand.owner.is_nobody()
+            let is_new = track.current().is_some_and(|current| now.since(current) < NEW);
+            is_new && *track.stage() == Stage::Following && stand.epoch > 0 && stand.owner.is_nobody()
         })
     }
 

@@ -279,3 +279,106 @@ fn first(at: &str, recorded: &Value, made: &Value) -> Option<(String, Value, Val
         _ => Some((at.to_owned(), recorded.clone(), made.clone())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::verdict;
+    use crate::decode::{Limits, decode_structured};
+    use crate::playbook::Playbook;
+
+    const AT: Timestamp = Timestamp(1_795_392_000_000);
+
+    fn playbooks() -> Arc<Playbooks> {
+        Arc::new(Playbooks::new([Arc::new(Playbook::load(&crate::playbook::minimal_files()).unwrap())]))
+    }
+
+    fn message(offset: u64) -> Message {
+        let text = format!(
+            r#"{{"specversion":"1.0","type":"muster.report","source":"110/1","id":"{offset}",
+                "data":{{"text":"商场冒烟 有明火","place":{{"id":"lotus-plaza"}}}}}}"#
+        );
+        let event = decode_structured(text.as_bytes(), AT, &Limits::default()).unwrap().event;
+        let area = CommandArea::from("9900");
+        let Body::Report(report) = &event.body else { unreachable!("it is a report") };
+        let judged = verdict(playbooks().of(&area).unwrap(), &event.meta, report, AT);
+        let content = Content::Event(area, Box::new(event), Some(Box::new(judged)));
+        Message {
+            door: super::super::inbox::Door::Reports,
+            offset,
+            received: AT,
+            bytes: 0,
+            wants_answer: true,
+            content,
+        }
+    }
+
+    /// Two steps, as a shard makes them.
+    fn steps() -> Vec<Step> {
+        let mut areas = Areas::restore(&playbooks(), |_| true, []).unwrap();
+        let step = |number: u64| {
+            let at = AT + crate::model::Millis(number * 1_000);
+            let mut made = Step { number, at, ..Step::default() };
+            areas.advance(at, 1_024, &mut made.effects);
+            let taken = Taken { door: "reports".into(), offset: number, at, answer: None };
+            let answer = take(&mut areas, &taken, message(number), &mut made.effects, &mut made.consumed.refused);
+            made.consumed.taken = vec![Taken { answer, ..taken }];
+            made.documents = areas.take_changed();
+            made
+        };
+        (1..=2).map(step).collect()
+    }
+
+    fn begun() -> Replay {
+        let mut replay = Replay::new(playbooks(), 0, 1, 1_024);
+        replay.begin([], Timestamp(0), []).unwrap();
+        replay
+    }
+
+    #[test]
+    fn what_was_decided_comes_out_again() {
+        let mut replay = begun();
+        for step in steps() {
+            assert!(!step.effects.is_empty());
+            assert_eq!(replay.step(&step, vec![message(step.number)]).unwrap(), None, "step {}", step.number);
+        }
+        // From the documents alone, too.
+        let steps = steps();
+        let mut replay = Replay::new(playbooks(), 0, 1, 1_024);
+        assert!(!replay.is_begun());
+        replay.begin(steps[0].documents.clone(), steps[0].at, []).unwrap();
+        assert_eq!(replay.step(&steps[1], vec![message(2)]).unwrap(), None);
+    }
+
+    #[test]
+    fn the_first_difference_is_named_with_its_place() {
+        let recorded = steps().remove(0);
+        let told = |change: &dyn Fn(&mut Step)| {
+            let mut step = recorded.clone();
+            change(&mut step);
+            let mut replay = begun();
+            let found = replay.step(&step, vec![message(1)]).unwrap().unwrap();
+            assert!(!replay.is_begun(), "what follows is decided from what is recorded");
+            (found.step, found.at)
+        };
+        assert_eq!(told(&|step| step.consumed.taken[0].answer = None), (1, "taken[0].a".to_owned()));
+        let (_, at) = told(&|step| _ = step.effects.pop());
+        assert!(at.starts_with(&format!("effects[{}]", recorded.effects.len() - 1)), "{at}");
+        let (_, at) = told(&|step| {
+            let incident = step.documents.iter_mut().find(|document| document.key.contains("incident/"));
+            incident.unwrap().body = Some("{}".into());
+        });
+        assert!(at.starts_with("documents.9900:"), "{at}");
+    }
+
+    #[test]
+    fn an_unknown_playbook_is_named() {
+        let mut step = steps().remove(0);
+        for document in step.documents.iter_mut().filter(|document| document.key == "9900:head") {
+            let mut head: Value = serde_json::from_str(document.body.as_deref().unwrap()).unwrap();
+            head["playbook"] = "another".into();
+            document.body = Some(head.to_string().into());
+        }
+        assert!(matches!(begun().step(&step, vec![message(1)]), Err(CannotRun::Playbook { .. })));
+    }
+}

@@ -142,7 +142,7 @@ mod tests {
 
     fn said(name: &str, sent: u64, waiting: u64) -> String {
         format!(
-            r#"{{"name":"{name}","client_id":"muster-n1-journal-producer","msg_cnt":{waiting},"msg_size":7,"tx_bytes":{sent},
+            r#"{{"name":"{name}","client_id":"muster-n1-journal","msg_cnt":{waiting},"msg_size":7,"tx_bytes":{sent},
                 "rx_bytes":1,"more":[],"brokers":{{"a":{{"disconnects":2,"rtt":{{"p99":1500}}}},"b":{{}}}}}}"#
         )
     }
@@ -158,10 +158,10 @@ mod tests {
         statistics.rebalance("assigned");
         let text = metrics.text().unwrap();
         for line in [
-            "muster_librdkafka_bytes_total{direction=\"sent\",role=\"journal-producer\"} 180",
-            "muster_librdkafka_waiting{role=\"journal-producer\",what=\"messages\"} 5",
-            "muster_librdkafka_disconnects_total{role=\"journal-producer\"} 4",
-            "muster_librdkafka_round_trip_seconds{role=\"journal-producer\"} 0.0015",
+            "muster_librdkafka_bytes_total{direction=\"sent\",role=\"journal\"} 180",
+            "muster_librdkafka_waiting{role=\"journal\",what=\"messages\"} 5",
+            "muster_librdkafka_disconnects_total{role=\"journal\"} 4",
+            "muster_librdkafka_round_trip_seconds{role=\"journal\"} 0.0015",
             "muster_kafka_rebalances_total{event=\"assigned\"} 1",
             "muster_librdkafka_info{version=\"2.",
         ] {

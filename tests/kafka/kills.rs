@@ -96,7 +96,9 @@ fn restores(log: &str) -> Vec<Duration> {
     for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
         let at = || Timestamp::parse(line["timestamp"].as_str().unwrap()).unwrap();
         match (line["message"].as_str(), line["phase"].as_str()) {
-            (Some("kafka.phase"), Some("catching-up")) if since.is_none() => since = Some(at()),
+            (Some("kafka.phase"), Some("catching-up" | "claiming" | "restoring")) if since.is_none() => {
+                since = Some(at());
+            }
             (Some("kafka.phase"), Some("owning")) => {
                 took.extend(since.take().map(|since| Duration::from_millis(at().since(since).0)));
             }

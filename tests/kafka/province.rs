@@ -131,7 +131,7 @@ async fn a_province_on_three_brokers_and_two_nodes_decides_everything_once_whoev
         Door::to(node).await.ready().await;
     }
     let brokers = cluster.brokers();
-    let load = load(&brokers, if is_long() { 700 } else { 140 });
+    let load = load(&brokers, if is_long() { 700 } else { 70 });
     let both = |brokers: &str| {
         let mut members: Vec<String> = Vec::new();
         busy().into_iter().for_each(|shard| members.extend(history(brokers, shard).by_member.into_keys()));
@@ -183,7 +183,7 @@ fn nodes_come_and_go_under_load_and_no_shard_is_long_without_an_owner() {
         ["a", "b", "c"].iter().map(|name| Process::new(&cluster, folder.path(), name, SHARDS, &more)).collect();
     let brokers = cluster.brokers();
     nodes[0].start();
-    let load = load(&brokers, if is_long() { 1_400 } else { 140 });
+    let load = load(&brokers, if is_long() { 1_400 } else { 70 });
     let all_decide = || busy().into_iter().all(|shard| history(&brokers, shard).steps > 0);
     until("that all shards decide", Duration::from_secs(60), all_decide);
     let rest = Duration::from_secs(if is_long() { 60 } else { 7 });

@@ -68,9 +68,9 @@ fn another_node_takes_over_from_one_that_dies_and_from_one_that_leaves() {
             let gap = changes(&brokers)[before].gap;
             println!("{} is followed after {gap:?}", if dies { "one that dies" } else { "one that leaves" });
             if dies {
-                died.push(gap)
+                died.push(gap);
             } else {
-                left.push(gap)
+                left.push(gap);
             }
             std::thread::sleep(Duration::from_secs(2));
             nodes[index].start();

@@ -133,14 +133,22 @@ impl Drop for Process {
     }
 }
 
-/// Makes the topics.
+/// Makes the topics. A cluster that has just come up may not have all of its brokers at hand yet; what is there already stays.
 pub fn topics(cluster: &Cluster, partitions: u32) {
-    let made = Command::new(env!("CARGO_BIN_EXE_muster"))
-        .args(["topics", "create"])
-        .env("MUSTER_KAFKA_BROKERS", cluster.brokers())
-        .env("MUSTER_KAFKA_DEVELOPMENT", (cluster.size() < 3).to_string())
-        .env("MUSTER_KAFKA_PARTITIONS", partitions.to_string())
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let began = Instant::now();
+    loop {
+        let made = Command::new(env!("CARGO_BIN_EXE_muster"))
+            .args(["topics", "create"])
+            .env("MUSTER_KAFKA_BROKERS", cluster.brokers())
+            .env("MUSTER_KAFKA_DEVELOPMENT", (cluster.size() < 3).to_string())
+            .env("MUSTER_KAFKA_PARTITIONS", partitions.to_string())
+            .output()
+            .unwrap();
+        if made.status.success() {
+            return;
+        }
+        let said = [made.stdout, made.stderr].concat();
+        assert!(began.elapsed() < Duration::from_secs(60), "{}: {}", made.status, String::from_utf8_lossy(&said));
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }

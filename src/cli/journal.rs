@@ -1,4 +1,5 @@
-//! `muster journal show|describe|accept`: the journal in Kafka as a person looks at it, and the one word a person may put in.
+//! `muster journal show|verify|describe|accept`: the journal in Kafka as a person looks at it, and the one word a person may
+//! put in.
 //!
 //! What people wrote or said is in the journal, for it belongs to the state; it is shown only to who asks for it by `--text`.
 
@@ -15,7 +16,8 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::config::Config;
-use crate::kafka::audit::{Damage, From, Journal, Survey, accept, beyond, damage, records, survey};
+use crate::decode::Limits;
+use crate::kafka::audit::{Damage, From, Journal, Survey, Verified, accept, beyond, damage, records, survey, verify};
 use crate::kafka::clients::Clients;
 use crate::telemetry;
 
@@ -30,6 +32,8 @@ pub struct Args {
 enum Act {
     /// Print records, with what the rule makes of each.
     Show(Show),
+    /// Decide shards again from their recorded inputs; exit code 1 where something else comes out.
+    Verify(Verify),
     /// Each shard in a few numbers; exit code 1 where one would be held.
     Describe(Common),
     /// Accept that records or inputs of a shard are lost, so that it goes on.
@@ -72,6 +76,18 @@ struct Show {
 }
 
 #[derive(Debug, clap::Args)]
+struct Verify {
+    #[command(flatten)]
+    common: Common,
+    /// This shard alone.
+    #[arg(long, value_name = "N")]
+    shard: Option<u32>,
+    /// Show what is recorded and what came out where they differ; people's words may be among it.
+    #[arg(long)]
+    text: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct Accept {
     #[command(flatten)]
     common: Common,
@@ -91,12 +107,16 @@ struct Accept {
 
 impl Common {
     fn journal(&self) -> anyhow::Result<Journal> {
+        Ok(self.journal_and_config()?.0)
+    }
+
+    fn journal_and_config(&self) -> anyhow::Result<(Journal, Config)> {
         let loaded = Config::load(self.config.as_deref(), std::env::vars())?;
         telemetry::start(&loaded.config.log)?;
         if !loaded.ignored.is_empty() {
             warn!(variables = ?loaded.ignored, "config.ignored: these resemble no key of ours");
         }
-        let mut options = loaded.config.kafka;
+        let mut options = loaded.config.kafka.clone();
         options.brokers = self.brokers.clone().unwrap_or(options.brokers);
         options.partitions = self.partitions.unwrap_or(options.partitions);
         if !options.enabled() {
@@ -105,7 +125,7 @@ impl Common {
             );
         }
         let shards = options.partitions;
-        Ok(Journal::new(Arc::new(Clients::new(options)), shards))
+        Ok((Journal::new(Arc::new(Clients::new(options)), shards), loaded.config))
     }
 }
 
@@ -116,6 +136,7 @@ impl Common {
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.act {
         Act::Show(args) => show(&args),
+        Act::Verify(args) => verify_all(&args),
         Act::Describe(common) => describe(&common),
         Act::Accept(args) => accept_loss(&args),
     }
@@ -158,6 +179,59 @@ fn show(args: &Show) -> anyhow::Result<ExitCode> {
         println!("{}", json!({ "shards": told }));
     }
     Ok(super::good())
+}
+
+fn verify_all(args: &Verify) -> anyhow::Result<ExitCode> {
+    let (mut journal, config) = args.common.journal_and_config()?;
+    let shards = match args.shard {
+        Some(shard) => vec![shard_of(&journal, shard)?],
+        None => (0..journal.shards()).collect(),
+    };
+    let playbooks = Arc::new(super::node::playbooks(&config)?.0);
+    let limits = Limits { element_bytes_max: config.http.element_bytes_max.get(), ..Limits::default() };
+    let mut told: Vec<Value> = Vec::new();
+    let mut good = true;
+    for shard in shards {
+        let verified = verify(&mut journal, shard, Arc::clone(&playbooks), &limits, |_, _| {})
+            .with_context(|| format!("the journal of shard {shard}"))?;
+        good &= verified.different == 0;
+        if args.common.json {
+            told.push(line::verified(shard, &verified, args.text));
+        } else {
+            print!("{}", verdict(shard, &verified, args.text));
+        }
+    }
+    if args.common.json {
+        println!("{}", json!({ "shards": told }));
+    }
+    Ok(if good { super::good() } else { super::finding() })
+}
+
+/// What came of deciding a shard again, on one line, and a line for each difference that is told.
+fn verdict(shard: u32, v: &Verified, text: bool) -> String {
+    let (first, end) = v.records;
+    let mut told = format!(
+        "shard {shard:<3} records {first}..{end}  {} steps with {} inputs and {} effects decided again, across {} take-overs: ",
+        v.steps, v.inputs, v.effects, v.claims
+    );
+    match v.different {
+        0 => told += "all as recorded\n",
+        n => _ = writeln!(told, "{n} steps DIFFER"),
+    }
+    if v.beyond > 0 {
+        _ = writeln!(told, "          {} steps could not be: what they rest on is trimmed away", v.beyond);
+    }
+    for difference in &v.differences {
+        _ = writeln!(told, "          {difference}");
+        if text {
+            _ = writeln!(
+                told,
+                "            recorded {}\n            replayed {}",
+                difference.recorded, difference.replayed
+            );
+        }
+    }
+    told
 }
 
 fn describe(common: &Common) -> anyhow::Result<ExitCode> {

@@ -68,7 +68,7 @@ impl OnKafka {
         let (playbooks, home) = playbooks(config)?;
         let routes = Arc::new(Routes::new(&playbooks, &home, shards)?);
         let (clock, name) = (Clock::wall(), config.kafka.member_name()?);
-        let clients = Arc::new(Clients::new(config.kafka.clone()));
+        let clients = Arc::new(Clients::measured(config.kafka.clone(), metrics));
         let limits = Limits { element_bytes_max: config.http.element_bytes_max.get(), ..Limits::default() };
         let board = Arc::new(Board::new(config.board.clone(), None));
         // Seeded by the system, anew at every start.
@@ -128,7 +128,7 @@ impl OnKafka {
 }
 
 /// The playbook of `[playbook] dir`, then those of `[kafka] playbooks`.
-fn playbooks(config: &Config) -> anyhow::Result<(Playbooks, CommandArea)> {
+pub(super) fn playbooks(config: &Config) -> anyhow::Result<(Playbooks, CommandArea)> {
     let set = Some(config.playbook.set.as_str()).filter(|set| !set.is_empty());
     let load = |dir: &Path| -> anyhow::Result<_> {
         let loaded = playbook::load_dir(dir, set).with_context(|| format!("the playbook {}", dir.display()))?;

@@ -85,6 +85,18 @@ impl Message {
         }
     }
 
+    /// The trace that an order carries on: that of the report which opened its incident.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<&str> {
+        match &self.source {
+            Source::Effect(step, index) => match step.effects.get(*index) {
+                Some(Effect::Order(order)) => order.traceparent.as_deref(),
+                _ => None,
+            },
+            Source::Moment => None,
+        }
+    }
+
     /// The step it is of; 0 for what no step holds.
     #[must_use]
     pub fn step(&self) -> u64 {

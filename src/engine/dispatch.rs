@@ -375,6 +375,7 @@ impl Engine {
             },
             bottom_line: incident.classification.lane == Lane::BottomLine,
             drill: incident.drill(),
+            traceparent: incident.traceparent.clone(),
         };
         self.out.push(Effect::Order(Box::new(message)));
     }

@@ -64,6 +64,9 @@ pub struct OrderMessage {
     pub bottom_line: bool,
     /// Exercise or test.
     pub drill: bool,
+    /// The trace of the report that opened the incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<SmolStr>,
 }
 
 /// What an all-call sends to a unit.

@@ -103,6 +103,7 @@ impl Engine {
             status: record.report.status,
             source: meta.source.clone(),
             event: meta.id.clone(),
+            traceparent: meta.traceparent,
             received: record.received,
             clock_from,
             state: IncidentState::Received,

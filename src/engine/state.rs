@@ -37,6 +37,9 @@ pub struct Incident {
     pub source: SourceId,
     /// What that source calls it.
     pub event: EventId,
+    /// The trace it belongs to, as the first report said it: its orders carry it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<SmolStr>,
     /// Our receipt of the first report.
     pub received: Timestamp,
     /// What `received` marks are counted from: receipt, or the instant at which it was split out, reopened or located.

@@ -41,6 +41,12 @@ impl Playbooks {
         self.wanted.iter()
     }
 
+    /// The playbook of a command area that has this hash.
+    #[must_use]
+    pub fn by_hash(&self, area: &CommandArea, hash: &SmolStr) -> Option<&Arc<Playbook>> {
+        self.by_hash.get(&(area.clone(), hash.clone()))
+    }
+
     /// The playbook that is wanted for a command area.
     #[must_use]
     pub fn of(&self, area: &CommandArea) -> Option<&Arc<Playbook>> {
@@ -157,6 +163,15 @@ impl Areas {
         swapped
     }
 
+    /// Puts this playbook in force in one area. An area in which nothing has happened yet begins with it.
+    pub fn swap_to(&mut self, area: &CommandArea, at: Timestamp, playbook: Arc<Playbook>, effects: &mut Vec<Effect>) {
+        match self.engines.get_mut(area) {
+            Some(engine) if engine.now() == Timestamp(0) => *engine = Engine::new(playbook),
+            Some(engine) => _ = engine.step(at, Input::Playbook(playbook), effects),
+            None => {}
+        }
+    }
+
     // Out
 
     /// The documents changed since the last call, under their keys in the shard's journal.
@@ -195,6 +210,5 @@ impl Areas {
 fn in_force(playbooks: &Playbooks, area: &CommandArea, documents: &[Document]) -> Result<Arc<Playbook>, CannotRun> {
     let wanted = playbooks.of(area).ok_or_else(|| CannotRun::Area(area.clone()))?;
     let Some(hash) = Engine::playbook_hash(documents)? else { return Ok(Arc::clone(wanted)) };
-    let known = playbooks.by_hash.get(&(area.clone(), hash.clone()));
-    known.cloned().ok_or_else(|| CannotRun::Playbook { area: area.clone(), hash })
+    playbooks.by_hash(area, &hash).cloned().ok_or_else(|| CannotRun::Playbook { area: area.clone(), hash })
 }

@@ -38,6 +38,8 @@ pub struct Learnt {
     pub heads: Vec<Head>,
     /// Where each partition of a second topic stood at an instant; once, as soon as it is known.
     pub since: Option<BTreeMap<u32, Offset>>,
+    /// Whether a whole round of questions went without any answer; `None` where none has ended since.
+    pub silence: Option<bool>,
 }
 
 /// What is asked.
@@ -156,7 +158,7 @@ impl Asking {
         if !bounds.is_empty() {
             self.assign_heads(reader);
         }
-        Learnt { bounds, heads: Vec::new(), since: self.since(reader) }
+        Learnt { silence: Some(bounds.is_empty()), bounds, heads: Vec::new(), since: self.since(reader) }
     }
 
     /// One question to each broker for all partitions it leads.
@@ -253,6 +255,7 @@ impl Asking {
         held.bounds.extend(learnt.bounds);
         held.heads.extend(learnt.heads);
         held.since = learnt.since.or(held.since.take());
+        held.silence = learnt.silence.or(held.silence);
     }
 }
 

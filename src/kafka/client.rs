@@ -15,7 +15,7 @@
 //! * `BaseConsumer`'s drop polls until it is closed, up to seconds: drop it on its own thread.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
@@ -27,6 +27,7 @@ use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 
 use super::options::{Mechanism, Options, OptionsError, Security, refused};
 use super::properties::{DEFAULTS, FIXED, Role};
+use super::statistics::Statistics;
 use super::token;
 use super::trouble::Trouble;
 use crate::model::Millis;
@@ -163,6 +164,7 @@ pub fn version() -> String {
 #[derive(Debug, Default)]
 pub struct Context {
     token_file: PathBuf,
+    statistics: Option<Arc<Statistics>>,
     last_error: Mutex<Option<String>>,
 }
 
@@ -170,7 +172,19 @@ impl Context {
     /// For a client of that configuration.
     #[must_use]
     pub fn new(options: &Options) -> Self {
-        Self { token_file: options.sasl_token_file.clone(), last_error: Mutex::default() }
+        Self { token_file: options.sasl_token_file.clone(), ..Self::default() }
+    }
+
+    /// The same, whose numbers are shown.
+    #[must_use]
+    pub fn measured(self, statistics: Option<Arc<Statistics>>) -> Self {
+        Self { statistics, ..self }
+    }
+
+    /// Where its numbers are shown, if anywhere.
+    #[must_use]
+    pub fn statistics(&self) -> Option<&Statistics> {
+        self.statistics.as_deref()
     }
 
     /// The last thing that went wrong, in the library's words.
@@ -187,8 +201,10 @@ impl ClientContext for Context {
         log(level, facility, line);
     }
 
-    fn stats_raw(&self, _: &[u8]) {
-        // Whoever wants the numbers has a context of its own.
+    fn stats_raw(&self, statistics: &[u8]) {
+        if let Some(shown) = self.statistics() {
+            shown.say(statistics);
+        }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

@@ -1,5 +1,7 @@
 //! The clients of Kafka that Muster uses, one function a role.
 
+use std::sync::Arc;
+
 use rdkafka::admin::AdminClient;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::KafkaError;
@@ -9,7 +11,9 @@ use rdkafka::{ClientConfig, ClientContext};
 use super::client::Context;
 use super::options::Options;
 use super::properties::Role;
+use super::statistics::Statistics;
 use crate::model::Millis;
+use crate::telemetry::Metrics;
 
 /// A consumer that is in no group and reads what it is told to.
 pub type Reader = BaseConsumer<Context>;
@@ -21,13 +25,20 @@ pub type Producer<C> = ThreadedProducer<C, NoCustomPartitioner>;
 #[derive(Clone, Debug)]
 pub struct Clients {
     options: Options,
+    statistics: Option<Arc<Statistics>>,
 }
 
 impl Clients {
     /// Clients by this configuration.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        Self { options }
+        Self { options, statistics: None }
+    }
+
+    /// The same, whose numbers are shown as metrics.
+    #[must_use]
+    pub fn measured(options: Options, metrics: &Arc<Metrics>) -> Self {
+        Self { options, statistics: Some(Arc::new(Statistics::new(Arc::clone(metrics)))) }
     }
 
     /// The configuration.
@@ -39,7 +50,7 @@ impl Clients {
     /// What all clients do beside their work.
     #[must_use]
     pub fn context(&self) -> Context {
-        Context::new(&self.options)
+        Context::new(&self.options).measured(self.statistics.clone())
     }
 
     /// The name of a topic.

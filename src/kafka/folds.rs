@@ -18,6 +18,8 @@ pub trait Standby: Send + Sync {
     fn hint(&self, shard: u32) -> Option<Low>;
     /// The last step that is known to have been accepted, from hints outside the journal.
     fn known(&self, shard: u32) -> u64;
+    /// Whether no broker answers.
+    fn brokers_silent(&self) -> bool;
 }
 
 /// Makes folds.
@@ -81,5 +83,9 @@ impl Folds for LogFolds {
 
     fn known(&self, shard: u32) -> u64 {
         self.standby.as_ref().map_or(0, |standby| standby.known(shard))
+    }
+
+    fn brokers_silent(&self) -> bool {
+        self.standby.as_ref().is_some_and(|standby| standby.brokers_silent())
     }
 }

@@ -48,8 +48,11 @@ const AGAIN: Duration = Duration::from_secs(1);
 const TURN_EVERY: Millis = Millis(20);
 /// After an offset that was not there, reading begins elsewhere not before this.
 const REST: Millis = Millis(500);
-/// Records that lie unread for so long: the consumer stands still.
+/// Records that lie unread for so long: the consumer stands still. One that was made meanwhile has as long again, and each
+/// further one twice as long: on a busy machine a new consumer needs its time until it brings anything.
 const STILL: Millis = Millis(5_000);
+/// But never longer than this.
+const STILL_MAX: Millis = Millis(60_000);
 /// The same trouble is told at most so often.
 const TELL_EVERY: Millis = Millis(5_000);
 /// Positions of posts are read from so long before: older ones are not used.
@@ -102,6 +105,8 @@ impl Follower {
             asker,
             ends: Arc::clone(&ends),
             reader: None,
+            made: Timestamp(0),
+            still: STILL,
             assigned: BTreeMap::new(),
             fields: BTreeMap::new(),
             changed: true,
@@ -141,6 +146,10 @@ struct Following {
     asker: Asker,
     ends: Arc<AtomicBool>,
     reader: Option<Reader>,
+    /// When that consumer was made.
+    made: Timestamp,
+    /// Records may lie unread for so long now.
+    still: Millis,
     /// By shard, the turn for which its journal is assigned: what comes of an earlier one is void.
     assigned: BTreeMap<u32, u64>,
     /// The next offset of each partition of the field's topic.
@@ -193,24 +202,34 @@ impl Following {
             self.fields = since.into_iter().map(|(partition, offset)| (partition, young(offset))).collect();
             self.changed = true;
         }
+        if let Some(silence) = learnt.silence {
+            self.parts.picture.silence(silence);
+        }
         if let Some(asked) = learnt.bounds.values().map(|bounds| bounds.asked).max() {
             self.parts.picture.answered(asked);
         }
-        let mut still = false;
+        let (mut still, mut all_read) = (false, !learnt.bounds.is_empty());
+        let is_new = now.since(self.made) < self.still;
         for (shard, bounds) in learnt.bounds {
             let Some(mut track) = self.parts.picture.track(shard) else { continue };
             track.bounded(bounds);
             let settled = track.settled(now);
             let of = track.shard();
-            still |= track.stands_still(now, STILL) && self.assigned.get(&shard) == Some(&track.turns());
+            let is_assigned = self.assigned.get(&shard) == Some(&track.turns());
+            still |= !is_new && is_assigned && track.stands_still(now, self.still);
+            all_read &= track.lag() == Some(0);
             self.changed |= self.assigned.get(&shard) != Some(&track.turns());
             let renewed = track.renewed();
             drop(track);
             self.tell(of, settled, renewed);
         }
+        if all_read {
+            self.still = STILL;
+        }
         if still && let Some(reader) = self.reader.take() {
             warn!("follower.stood_still: a new consumer");
             self.count("stood-still");
+            self.still = Millis(self.still.0.saturating_mul(2)).min(STILL_MAX);
             self.give_up(reader);
         }
         self.measure();
@@ -254,7 +273,7 @@ impl Following {
         self.turned = now;
         if self.reader.is_none() {
             match self.parts.clients.reader() {
-                Ok(reader) => self.reader = Some(reader),
+                Ok(reader) => (self.reader, self.made) = (Some(reader), now),
                 Err(error) => {
                     self.complain(&error.to_string());
                     std::thread::sleep(AGAIN);

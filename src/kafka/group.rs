@@ -88,6 +88,7 @@ impl ConsumerContext for Context {
         let done = match error {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
                 info!(?shards, "kafka.group_assigned");
+                self.count("assigned");
                 // Nothing was ever committed, and nothing is fetched: any place will do, as long as nobody is asked for one.
                 let placed = list.set_all_offsets(Offset::End);
                 let done = if cooperative { consumer.incremental_assign(list) } else { consumer.assign(list) };
@@ -101,6 +102,7 @@ impl ConsumerContext for Context {
             RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
                 let lost = consumer.assignment_lost();
                 info!(?shards, lost, "kafka.group_revoked");
+                self.count(if lost { "lost" } else { "revoked" });
                 self.held().retain(|shard| !shards.contains(shard));
                 if lost {
                     self.members.lost(&shards);
@@ -111,6 +113,7 @@ impl ConsumerContext for Context {
             }
             other => {
                 warn!(error = ?other, "kafka.group_rebalance_failed");
+                self.count("failed");
                 self.broken.store(true, Ordering::Release);
                 Ok(())
             }
@@ -118,12 +121,19 @@ impl ConsumerContext for Context {
         if let Err(error) = done {
             // The group believes what we do not hold: it is told by leaving, and asked anew.
             warn!(%error, "kafka.group_assignment_failed");
+            self.count("failed");
             self.broken.store(true, Ordering::Release);
         }
     }
 }
 
 impl Context {
+    fn count(&self, event: &str) {
+        if let Some(shown) = self.base.statistics() {
+            shown.rebalance(event);
+        }
+    }
+
     fn held(&self) -> MutexGuard<'_, BTreeSet<u32>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -49,6 +49,8 @@ pub mod options;
 pub mod partition;
 pub mod properties;
 #[cfg(feature = "kafka")]
+pub mod statistics;
+#[cfg(feature = "kafka")]
 mod token;
 pub mod topics;
 
@@ -89,6 +91,7 @@ pub mod writer;
 // For a person who looks.
 #[cfg(feature = "kafka")]
 pub mod audit;
+pub mod replay;
 
 // Every node shows the whole city: the journals followed, and the gate that events come in by.
 pub mod answers;

@@ -6,6 +6,7 @@
 //! grows when they do not.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -18,6 +19,8 @@ use crate::model::{Millis, Timestamp};
 use crate::runtime::{Clock, Kept};
 use crate::wire::Shard;
 
+/// What is known of a shard is as good as its present state for so long: brokers are asked four times a second.
+const NEW: Millis = Millis(1_500);
 /// Brokers that said nothing for so long are away.
 const AWAY_AFTER: Millis = Millis(5_000);
 
@@ -30,6 +33,8 @@ struct Inner {
     tracks: Vec<Mutex<Track>>,
     /// When the brokers were last asked something that they answered.
     answered: Mutex<Option<Timestamp>>,
+    /// The last round of questions went without any answer.
+    silence: AtomicBool,
     /// The phases of this node's own shards.
     phases: Mutex<BTreeMap<u32, SmolStr>>,
     /// Shards whose restored state readers see.
@@ -42,7 +47,8 @@ impl Picture {
     pub fn new(shards: u32, clock: Clock) -> Self {
         let tracks = (0..shards).map(|number| Mutex::new(Track::new(Shard { number, of: shards }))).collect();
         let (answered, phases, shown) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self(Arc::new(Inner { clock, tracks, answered, phases, shown }))
+        let silence = AtomicBool::new(false);
+        Self(Arc::new(Inner { clock, tracks, answered, silence, phases, shown }))
     }
 
     // In
@@ -59,6 +65,11 @@ impl Picture {
     /// The brokers answered a question that was asked then.
     pub(super) fn answered(&self, asked: Timestamp) {
         *lock(&self.0.answered) = Some(asked);
+    }
+
+    /// Whether the last round of questions went without any answer.
+    pub(super) fn silence(&self, silence: bool) {
+        self.0.silence.store(silence, Ordering::Release);
     }
 
     /// What the restore of a shard came to is shown to readers.
@@ -97,12 +108,15 @@ impl Picture {
         ages.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    /// Whether a shard has been released and nobody has claimed it since.
+    /// Whether a shard has been released and nobody has claimed it since. Who looks at an old picture does not know: the
+    /// next owner may have claimed it long ago, and would be overruled.
     #[must_use]
     pub fn is_free(&self, shard: u32) -> bool {
+        let now = self.0.clock.now();
         self.track(shard).is_some_and(|track| {
             let stand = track.fold().stand();
-            *track.stage() == Stage::Following && stand.epoch > 0 && stand.owner.is_nobody()
+            let is_new = track.current().is_some_and(|current| now.since(current) < NEW);
+            is_new && *track.stage() == Stage::Following && stand.epoch > 0 && stand.owner.is_nobody()
         })
     }
 
@@ -151,6 +165,10 @@ impl Standby for Picture {
 
     fn known(&self, shard: u32) -> u64 {
         self.track(shard).map_or(0, |track| track.known().step)
+    }
+
+    fn brokers_silent(&self) -> bool {
+        self.0.silence.load(Ordering::Acquire)
     }
 }
 

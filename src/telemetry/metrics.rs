@@ -91,6 +91,18 @@ pub struct Metrics {
     pub access_denied: IntCounterVec,
     /// Lines of the audit trail that could not be written.
     pub audit_lost: IntCounter,
+    /// Words of the consumer group: shards assigned, revoked, lost; a rebalance that failed.
+    pub rebalances: IntCounterVec,
+    /// Messages and bytes that wait in clients of the brokers, by their role.
+    pub librdkafka_waiting: IntGaugeVec,
+    /// Bytes between clients and brokers, by role and direction.
+    pub librdkafka_bytes: IntCounterVec,
+    /// Connections that broke, by role.
+    pub librdkafka_disconnects: IntCounterVec,
+    /// The slowest broker's round trip, of a hundred the second slowest, by role.
+    pub librdkafka_round_trip: GaugeVec,
+    /// 1, with the version of the client library.
+    pub librdkafka_info: GaugeVec,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -190,6 +202,24 @@ impl Metrics {
             access_denied: r.counters("muster_access_denied_total", "Requests not let in", &["status", "reason"]),
             audit_lost: r
                 .counter("muster_audit_lines_lost_total", "Lines of the audit trail that could not be written"),
+            rebalances: r.counters("muster_kafka_rebalances_total", "Words of the consumer group", &["event"]),
+            librdkafka_waiting: r.gauges(
+                "muster_librdkafka_waiting",
+                "Messages and bytes that wait in clients",
+                &["role", "what"],
+            ),
+            librdkafka_bytes: r.counters(
+                "muster_librdkafka_bytes_total",
+                "Bytes between clients and brokers",
+                &["role", "direction"],
+            ),
+            librdkafka_disconnects: r.counters("muster_librdkafka_disconnects_total", "Broken connections", &["role"]),
+            librdkafka_round_trip: r.floats(
+                "muster_librdkafka_round_trip_seconds",
+                "p99 of the slowest broker",
+                &["role"],
+            ),
+            librdkafka_info: r.floats("muster_librdkafka_info", "1, with the library's version", &["version"]),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

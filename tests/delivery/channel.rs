@@ -108,6 +108,7 @@ pub fn order(number: u64, n: u32, now: Timestamp, lives: Millis, bottom_line: bo
         reason: String::from("plan"),
         bottom_line,
         drill: false,
+        traceparent: None,
     };
     let step = Step { number, at: now, effects: vec![Effect::Order(Box::new(order))], ..Step::default() };
     Arc::new(message(Shard::ONLY, &Arc::new(step), 0, &|_| None))

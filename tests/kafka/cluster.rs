@@ -74,7 +74,7 @@ fn a_cluster_goes_on_without_a_node() {
     let Some(mut cluster) = Cluster::start(3) else { return };
     create(&cluster, 1, 3);
     produce(&cluster, 0..100);
-    let leader = leader(&cluster);
+    let leader = cluster.leader(TOPIC, 0);
     cluster.kill(leader);
     produce(&cluster, 100..200);
     assert_eq!(consume(&cluster, 200), (0..200).collect::<Vec<_>>());
@@ -85,10 +85,4 @@ fn a_cluster_goes_on_without_a_node() {
     cluster.thaw(other);
     cluster.stop(other);
     assert_eq!(consume(&cluster, 300), (0..300).collect::<Vec<_>>());
-}
-
-fn leader(cluster: &Cluster) -> usize {
-    let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", cluster.brokers()).create().unwrap();
-    let known = client.fetch_metadata(Some(TOPIC), Duration::from_secs(10)).unwrap();
-    usize::try_from(known.topics()[0].partitions()[0].leader()).unwrap()
 }

@@ -15,7 +15,7 @@ use super::reads::{another_playbook, minimal_playbook};
 async fn address(node: &Process) -> String {
     let began = Instant::now();
     loop {
-        let log = node.log();
+        let log = node.log_now();
         let said =
             log.lines().rev().find_map(|line| line.split_once("listens on ").map(|(_, at)| at.trim().to_owned()));
         if let Some(address) = said {
@@ -26,31 +26,32 @@ async fn address(node: &Process) -> String {
     }
 }
 
-struct Door {
-    base: String,
-    client: Client,
+/// A node's door.
+pub struct Door {
+    pub base: String,
+    pub client: Client,
 }
 
 impl Door {
-    async fn to(node: &Process) -> Self {
+    pub async fn to(node: &Process) -> Self {
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(15)).build().unwrap();
         Self { base: address(node).await, client }
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
+    pub async fn get(&self, path: &str) -> (StatusCode, Value) {
         let response = self.client.get(format!("{}{path}", self.base)).send().await.unwrap();
         (response.status(), response.json().await.unwrap())
     }
 
-    async fn ready(&self) {
+    pub async fn ready(&self) {
         let began = Instant::now();
         while self.get("/readyz").await.0 != StatusCode::OK {
-            assert!(began.elapsed() < Duration::from_secs(30), "{}", self.get("/readyz").await.1);
+            assert!(began.elapsed() < Duration::from_secs(120), "{}", self.get("/readyz").await.1);
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    async fn metrics(&self) -> String {
+    pub async fn metrics(&self) -> String {
         self.client.get(format!("{}/metrics", self.base)).send().await.unwrap().text().await.unwrap()
     }
 
@@ -62,10 +63,15 @@ impl Door {
     }
 
     /// Sends a report until it is taken, as a producer does. Its incident, once it is decided.
-    async fn report(&self, id: &str, place: &str) -> String {
+    pub async fn report(&self, id: &str, place: &str) -> String {
         let data = json!({ "text": format!("商场冒烟 {id}"), "place": { "id": place } });
         let event =
             json!({ "specversion": "1.0", "type": "muster.report", "source": "110/desk-3", "id": id, "data": data });
+        self.report_event(&event.to_string()).await
+    }
+
+    /// The same of an event as it stands.
+    pub async fn report_event(&self, event: &str) -> String {
         let began = Instant::now();
         let mut see: Option<String> = None;
         loop {
@@ -73,8 +79,7 @@ impl Door {
                 Some(see) => self.get(see).await,
                 None => {
                     let request = self.client.post(format!("{}/v1/reports", self.base));
-                    let request =
-                        request.header("content-type", "application/cloudevents+json").body(event.to_string());
+                    let request = request.header("content-type", "application/cloudevents+json").body(event.to_owned());
                     let response = request.send().await.unwrap();
                     (response.status(), response.json().await.unwrap())
                 }
@@ -85,7 +90,7 @@ impl Door {
                 (StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE, _) => {}
                 (status, told) => panic!("{status}: {told}"),
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "{id} is not decided");
+            assert!(began.elapsed() < Duration::from_secs(30), "not decided: {event}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

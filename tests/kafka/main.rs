@@ -11,17 +11,22 @@
     reason = "a test says what went wrong by failing, these measure real time, and count what is small and positive"
 )]
 
+mod again;
 #[path = "../support/broker.rs"]
 mod broker;
+mod brokers;
 mod cluster;
 mod decider;
 mod doors;
 mod journal;
 mod kills;
 mod lanes;
+mod load;
 mod outside;
 mod partition;
+mod poison;
 mod process;
+mod province;
 mod reads;
 mod roles;
 #[cfg(feature = "kafka-tls")]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
-use rdkafka::message::Message;
+use rdkafka::message::{Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
 use rdkafka::{Offset, TopicPartitionList};
 use serde_json::Value;
@@ -21,14 +21,41 @@ impl Reports {
     pub fn to(brokers: &str) -> Self {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", brokers).set("enable.idempotence", "true").set("linger.ms", "2");
+        // By default a frozen leader is waited for a minute, and one that was killed looked for ever more seldom.
+        config
+            .set("socket.timeout.ms", "4000")
+            .set("request.timeout.ms", "4000")
+            .set("reconnect.backoff.max.ms", "1000");
         Self { producer: config.create().unwrap() }
     }
 
     /// Sends the report of this number for a command area. Sent is not yet taken: see [`Reports::flush`].
     pub fn send(&self, area: &str, partition: i32, n: usize) {
-        let text = report(n);
+        self.put("muster.reports", area, partition, &report(n));
+    }
+
+    /// Sends anything, as it is.
+    pub fn put(&self, topic: &str, area: &str, partition: i32, text: &str) {
         loop {
-            let record = BaseRecord::to("muster.reports").partition(partition).key(area).payload(&text);
+            let record = BaseRecord::to(topic).partition(partition).key(area).payload(text);
+            match self.producer.send(record) {
+                Ok(()) => return,
+                Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                Err((error, _)) => panic!("{error}"),
+            }
+        }
+    }
+
+    /// Sends bytes, or a tombstone, with headers.
+    pub fn raw(&self, topic: &str, area: &str, payload: Option<&[u8]>, headers: &[(&str, &str)]) {
+        loop {
+            let all = headers.iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+                all.insert(rdkafka::message::Header { key, value: Some(*value) })
+            });
+            let record = BaseRecord::<str, [u8]>::to(topic).partition(0).key(area).headers(all);
+            let record = if let Some(payload) = payload { record.payload(payload) } else { record };
             match self.producer.send(record) {
                 Ok(()) => return,
                 Err((error, _)) if error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull) => {
@@ -48,11 +75,30 @@ impl Reports {
 /// Every hundredth is a fire, the others are such as few posts are asked for.
 pub fn report(n: usize) -> String {
     let (lon, lat) = (112.40 + 0.004 * (n % 100) as f64, 26.60 + 0.004 * (n / 100 % 100) as f64);
+    report_at(n, lon, lat)
+}
+
+/// The same at a place of its own.
+pub fn report_at(n: usize, lon: f64, lat: f64) -> String {
     let text = if n.is_multiple_of(100) { "商场冒烟 有明火" } else { "噪音扰民，请派人处理" };
     format!(
         r#"{{"specversion":"1.0","type":"muster.report","source":"110/desk-{}","id":"n{n}","data":{{"text":"{text}","place":{{"position":{{"lon":{lon:.4},"lat":{lat:.4}}}}}}}}}"#,
         n % 7
     )
+}
+
+/// Where a partition begins and ends. Asked again while its leader is being found.
+fn bounds(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    let began = Instant::now();
+    loop {
+        match consumer.fetch_watermarks(topic, partition, Duration::from_secs(2)) {
+            Ok(told) => return told,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(90), "{topic}/{partition}: {error}"),
+        }
+        // The question sticks to a leader that is gone until somebody asks who leads now.
+        let _ = consumer.fetch_metadata(Some(topic), Duration::from_secs(2));
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 /// Everything in all partitions of a topic, up to the ends that it has when asked.
@@ -64,7 +110,7 @@ pub fn all(brokers: &str, topic: &str) -> Vec<(i32, i64, Vec<u8>)> {
     let mut list = TopicPartitionList::new();
     let mut missing = BTreeMap::new();
     for partition in metadata.topics()[0].partitions() {
-        let (first, end) = consumer.fetch_watermarks(topic, partition.id(), Duration::from_secs(20)).unwrap();
+        let (first, end) = bounds(&consumer, topic, partition.id());
         if end > first {
             missing.insert(partition.id(), end);
             list.add_partition_offset(topic, partition.id(), Offset::Offset(first)).unwrap();
@@ -95,8 +141,12 @@ pub struct Audit {
     pub differing: usize,
     /// Messages that came again and said the same.
     pub again: usize,
-    /// Marks that were missed late through our own outage, each with the places at which that was said.
+    /// Marks that were missed, by incident, mark, order and round, each with the places at which that was said.
     pub missed: BTreeMap<String, BTreeSet<u64>>,
+    /// Those of them that fell due in an outage of our own, and how late they were found.
+    pub outage: BTreeMap<String, String>,
+    /// Marks that were reached in time, by incident, mark and order.
+    pub kept: BTreeSet<String>,
     /// Lines of the timeline.
     pub lines: usize,
 }
@@ -137,8 +187,14 @@ impl Audit {
                 let order = detail["order"].as_str().unwrap().to_owned();
                 self.ordered.entry(order).or_default().insert(rev);
             }
+            "kept" => {
+                self.kept.insert(format!("{} {} {}", line["incident"], detail["mark"], detail["order"]));
+            }
             "missed" => {
-                let mark = format!("{} {} {}", line["incident"], detail["mark"], detail["order"]);
+                let mark = format!("{} {} {} {}", line["incident"], detail["mark"], detail["order"], detail["round"]);
+                if let Some(late) = detail["lateness"]["own-outage"].as_str() {
+                    self.outage.insert(mark.clone(), late.to_owned());
+                }
                 self.missed.entry(mark).or_default().insert(rev);
             }
             _ => {}
@@ -150,11 +206,12 @@ impl Audit {
         numbers.into_iter().filter(|n| !self.decided.contains_key(&format!("n{n}"))).collect()
     }
 
-    /// Reports that were decided more than once, with where.
+    /// Reports that were decided, orders that were issued and marks that were missed more than once, with where.
     pub fn twice(&self) -> Vec<(&String, &BTreeSet<u64>)> {
         let more = |places: &BTreeSet<u64>| places.len() > 1;
         let reports = self.decided.iter().filter(|(_, places)| more(places));
-        reports.chain(self.ordered.iter().filter(|(_, places)| more(places))).collect()
+        let said = self.ordered.iter().chain(&self.missed);
+        reports.chain(said.filter(|(_, places)| more(places))).collect()
     }
 
     /// Fails unless all of these were decided, once, and every repeat said the same.
@@ -177,32 +234,55 @@ impl Audit {
     }
 }
 
-/// Waits until the timeline has stood still for `quiet`, at most for `at_most`.
+/// Waits until all reports are decided, as the journals tell, and for `quiet` after that, in which what was decided leaves;
+/// at most for `at_most`. Marks go on being missed meanwhile.
 pub fn settle(brokers: &str, quiet: Duration, at_most: Duration) {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "outside");
+    config.set("bootstrap.servers", brokers).set("group.id", "outside").set("fetch.wait.max.ms", "10");
     let consumer: BaseConsumer = config.create().unwrap();
-    let ends = || -> Option<u64> {
-        let metadata = consumer.fetch_metadata(Some("muster.timeline"), Duration::from_secs(5)).ok()?;
-        let partitions = metadata
-            .topics()
-            .first()?
-            .partitions()
-            .iter()
-            .map(rdkafka::metadata::MetadataPartition::id)
-            .collect::<Vec<_>>();
-        let end = |p| consumer.fetch_watermarks("muster.timeline", p, Duration::from_secs(5)).ok().map(|(_, end)| end);
-        partitions.into_iter().map(|p| end(p).and_then(|end| u64::try_from(end).ok())).sum()
-    };
-    let (began, mut heard, mut last) = (Instant::now(), Instant::now(), None);
-    while began.elapsed() < at_most && heard.elapsed() < quiet {
+    let began = Instant::now();
+    let (mut since, mut last) = (None, None);
+    while began.elapsed() < at_most && since.is_none_or(|since: Instant| since.elapsed() < quiet) {
         std::thread::sleep(Duration::from_millis(250));
-        let now = ends();
-        if now.is_none() || now != last {
-            heard = Instant::now();
-        }
-        last = now;
+        last = undecided(&consumer);
+        since = if last == Some(0) { since.or(Some(Instant::now())) } else { None };
     }
+    println!("at rest after {:?}, {last:?} reports undecided", began.elapsed());
+}
+
+fn partitions(consumer: &BaseConsumer, topic: &str) -> Option<Vec<i32>> {
+    let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5)).ok()?;
+    Some(metadata.topics().first()?.partitions().iter().map(rdkafka::metadata::MetadataPartition::id).collect())
+}
+
+/// Reports beyond the position that the journal told last, in all shards.
+fn undecided(consumer: &BaseConsumer) -> Option<i64> {
+    let mut all = 0;
+    for shard in partitions(consumer, "muster.reports")? {
+        let end = consumer.fetch_watermarks("muster.reports", shard, Duration::from_secs(5)).ok()?.1;
+        all += (end - position(consumer, shard)?).max(0);
+    }
+    Some(all)
+}
+
+/// The position of the reports in the newest record that says one; its last hundred records hold one, or it has none.
+fn position(consumer: &BaseConsumer, shard: i32) -> Option<i64> {
+    let (first, end) = consumer.fetch_watermarks("muster.journal", shard, Duration::from_secs(5)).ok()?;
+    let (mut next, mut position) = (first.max(end - 100), 0);
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset("muster.journal", shard, Offset::Offset(next)).unwrap();
+    consumer.assign(&list).ok()?;
+    let began = Instant::now();
+    while next < end {
+        if began.elapsed() > Duration::from_secs(5) {
+            return None;
+        }
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) else { continue };
+        next = message.offset() + 1;
+        let record: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        position = record["step"]["positions"]["reports"].as_i64().unwrap_or(position);
+    }
+    Some(position)
 }
 
 /// One change of owner as the journal tells it.
@@ -218,18 +298,37 @@ pub struct Change {
 
 /// The changes of owner of the first shard, in order.
 pub fn changes(brokers: &str) -> Vec<Change> {
+    history(brokers, 0).changes
+}
+
+/// What the journal of a shard tells of its owners.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Who came when.
+    pub changes: Vec<Change>,
+    /// The longest time in which nothing was decided. Under a steady load it is the longest in which nobody owned the shard.
+    pub longest_gap: Duration,
+    /// Steps that stand.
+    pub steps: u64,
+    /// And by whom, without what is new at every start.
+    pub by_member: BTreeMap<String, u64>,
+}
+
+/// Reads the journal of a shard from its beginning.
+pub fn history(brokers: &str, shard: i32) -> History {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", "outside");
     let consumer: BaseConsumer = config.create().unwrap();
-    let (first, end) = consumer.fetch_watermarks("muster.journal", 0, Duration::from_secs(20)).unwrap();
+    let (first, end) = bounds(&consumer, "muster.journal", shard);
     let mut list = TopicPartitionList::new();
-    list.add_partition_offset("muster.journal", 0, Offset::Offset(first)).unwrap();
+    list.add_partition_offset("muster.journal", shard, Offset::Offset(first)).unwrap();
     consumer.assign(&list).unwrap();
-    let (mut changes, mut last, mut stand) = (Vec::new(), None, (0, String::new(), 0));
-    let mut next = first;
+    let (mut told, mut last, mut stand) = (History::default(), None, (0, String::new(), 0));
+    let (mut next, mut heard) = (first, Instant::now());
     while next < end {
+        assert!(heard.elapsed() < Duration::from_secs(60), "the journal of shard {shard} is not read beyond {next}");
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(500)) else { continue };
-        next = message.offset() + 1;
+        (next, heard) = (message.offset() + 1, Instant::now());
         let at = message.timestamp().to_millis().unwrap();
         let record: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
         let (epoch, owner) = (record["epoch"].as_u64().unwrap(), record["owner"].as_str().unwrap().to_owned());
@@ -237,15 +336,18 @@ pub fn changes(brokers: &str) -> Vec<Change> {
             "claim" if epoch > stand.0 => stand = (epoch, owner, stand.2),
             "step" if epoch == stand.0 && owner == stand.1 && record["step"]["number"] == stand.2 + 1 => {
                 stand.2 += 1;
-                let known = changes.last().is_some_and(|change: &Change| change.epoch == epoch);
-                if !known {
-                    let gap = last.map_or(0, |last: i64| at - last).max(0);
-                    changes.push(Change { epoch, owner, gap: Duration::from_millis(gap.unsigned_abs()) });
+                let gap = Duration::from_millis(last.map_or(0, |last: i64| at - last).max(0).unsigned_abs());
+                if told.changes.last().is_none_or(|change| change.epoch != epoch) {
+                    told.changes.push(Change { epoch, owner: owner.clone(), gap });
                 }
+                let member = owner.split('/').next().unwrap_or_default().to_owned();
+                *told.by_member.entry(member).or_default() += 1;
+                told.longest_gap = told.longest_gap.max(gap);
                 last = Some(at);
             }
             _ => {}
         }
     }
-    changes
+    told.steps = stand.2;
+    told
 }

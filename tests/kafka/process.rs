@@ -12,6 +12,8 @@ pub struct Process {
     member: String,
     environment: Vec<(String, String)>,
     log: PathBuf,
+    /// Bytes of the log that earlier starts wrote.
+    earlier: usize,
     child: Option<Child>,
 }
 
@@ -23,16 +25,25 @@ impl Process {
             ("MUSTER_KAFKA_DEVELOPMENT".to_owned(), (cluster.size() < 3).to_string()),
             ("MUSTER_KAFKA_PARTITIONS".to_owned(), partitions.to_string()),
             ("MUSTER_KAFKA_MEMBER".to_owned(), member.to_owned()),
+            // What happens to each report and order is read on the topics; to log it costs more than to decide it.
+            ("MUSTER_LOG_FILTER".to_owned(), "info,muster::telemetry::tally=off".to_owned()),
             ("MUSTER_HTTP_LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("MUSTER_JOURNAL_PATH".to_owned(), folder.join(member).display().to_string()),
         ];
         environment.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Self { member: member.to_owned(), environment, log: folder.join(format!("{member}.log")), child: None }
+        Self {
+            member: member.to_owned(),
+            environment,
+            log: folder.join(format!("{member}.log")),
+            earlier: 0,
+            child: None,
+        }
     }
 
     /// Starts it. Does not wait.
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.member);
+        self.earlier = self.log().len();
         let log = File::options().create(true).append(true).open(&self.log).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_muster"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -82,9 +93,23 @@ impl Process {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// What it has said since it was last started.
+    pub fn log_now(&self) -> String {
+        self.log().split_off(self.earlier)
+    }
+
     /// How often it has said this.
     pub fn said(&self, what: &str) -> usize {
         self.log().matches(what).count()
+    }
+
+    /// Memory that it holds, in bytes; 0 where the system does not say so.
+    pub fn resident_bytes(&self) -> u64 {
+        let Some(child) = &self.child else { return 0 };
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").trim().parse::<u64>().ok());
+        kib.unwrap_or(0) * 1024
     }
 
     fn signal(&self, signal: &str) {
@@ -108,14 +133,22 @@ impl Drop for Process {
     }
 }
 
-/// Makes the topics.
+/// Makes the topics. A cluster that has just come up may not have all of its brokers at hand yet; what is there already stays.
 pub fn topics(cluster: &Cluster, partitions: u32) {
-    let made = Command::new(env!("CARGO_BIN_EXE_muster"))
-        .args(["topics", "create"])
-        .env("MUSTER_KAFKA_BROKERS", cluster.brokers())
-        .env("MUSTER_KAFKA_DEVELOPMENT", (cluster.size() < 3).to_string())
-        .env("MUSTER_KAFKA_PARTITIONS", partitions.to_string())
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let began = Instant::now();
+    loop {
+        let made = Command::new(env!("CARGO_BIN_EXE_muster"))
+            .args(["topics", "create"])
+            .env("MUSTER_KAFKA_BROKERS", cluster.brokers())
+            .env("MUSTER_KAFKA_DEVELOPMENT", (cluster.size() < 3).to_string())
+            .env("MUSTER_KAFKA_PARTITIONS", partitions.to_string())
+            .output()
+            .unwrap();
+        if made.status.success() {
+            return;
+        }
+        let said = [made.stdout, made.stderr].concat();
+        assert!(began.elapsed() < Duration::from_secs(60), "{}: {}", made.status, String::from_utf8_lossy(&said));
+        std::thread::sleep(Duration::from_millis(500));
+    }
 }

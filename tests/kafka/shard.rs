@@ -100,12 +100,16 @@ pub fn node(cluster: &Cluster, name: &str) -> Node {
     .unwrap()
 }
 
+/// Every report is of this trace.
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 fn produce(cluster: &Cluster, numbers: std::ops::Range<u32>) {
     let producer: ThreadedProducer<DefaultProducerContext> =
         ClientConfig::new().set("bootstrap.servers", cluster.brokers()).create().unwrap();
     for n in numbers {
         let text = format!(
-            r#"{{"specversion":"1.0","type":"muster.report","source":"110/desk-3","id":"r{n}","data":{{
+            r#"{{"specversion":"1.0","type":"muster.report","source":"110/desk-3","id":"r{n}",
+                "traceparent":"{TRACE}","data":{{
                 "text":"商场冒烟 有明火","place":{{"position":{{"lon":{},"lat":{}}}}}}}}}"#,
             112.4 + f64::from(n % 40) * 0.01,
             26.6 + f64::from(n / 40) * 0.01
@@ -168,4 +172,5 @@ fn a_shard_goes_on_where_its_owner_left_off() {
     assert_eq!(sorted, (0..400).collect::<Vec<_>>(), "each report is decided once");
     let orders = consume(&cluster, "muster.orders", Duration::from_secs(1));
     assert!(orders.len() > 100, "{}", orders.len());
+    assert!(orders.iter().all(|order| order["traceparent"] == TRACE), "an order carries its report's trace on");
 }

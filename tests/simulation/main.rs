@@ -161,8 +161,9 @@ fn a_hundred_thousand_histories() {
 #[ignore = "builds the protocol once per breakage; run by the long CI"]
 fn every_breakage_of_the_protocol_is_caught() {
     let only = std::env::var("MUSTER_MUTATION").unwrap_or_default();
-    let mut unseen = Vec::new();
-    for breakage in breakages(root()).iter().filter(|breakage| breakage.why.contains(&only)) {
+    let (mut unseen, all) = (Vec::new(), breakages(root()));
+    assert!(all.iter().any(|breakage| breakage.why.contains(&only)), "MUSTER_MUTATION={only} names none of the list");
+    for breakage in all.iter().filter(|breakage| breakage.why.contains(&only)) {
         let caught = optimized::build(Some(breakage)).and_then(|program| {
             let (found, said) = optimized::run(&program, breakage.kind, 0, 100_000);
             if found { Ok(said) } else { Err(format!("100,000 histories did not notice: {said}")) }

@@ -183,6 +183,24 @@ impl Cluster {
         (1..=self.nodes.len()).map(tail).collect()
     }
 
+    /// The node that leads a partition, as one that answers knows it.
+    pub fn leader(&self, topic: &str, partition: i32) -> usize {
+        let client: BaseConsumer = ClientConfig::new().set("bootstrap.servers", self.brokers()).create().unwrap();
+        let began = Instant::now();
+        loop {
+            let known = client.fetch_metadata(Some(topic), Duration::from_secs(5));
+            let led = known.as_ref().ok().and_then(|known| {
+                let partition = known.topics().first()?.partitions().iter().find(|p| p.id() == partition)?;
+                usize::try_from(partition.leader()).ok()
+            });
+            match led {
+                Some(leader) => return leader,
+                None if began.elapsed() < READY_WITHIN => std::thread::sleep(Duration::from_millis(50)),
+                None => panic!("nobody leads partition {partition} of {topic}\n{}", self.logs()),
+            }
+        }
+    }
+
     fn node(&mut self, node: usize) -> &mut Node {
         &mut self.nodes[node - 1]
     }

@@ -9,7 +9,8 @@ use smol_str::SmolStr;
 use crate::engine::{Document, Effect, What};
 use crate::journal::Step;
 use crate::journal::log::{Record, RecordBody, Verdict};
-use crate::kafka::audit::Seen;
+use crate::kafka::audit::{Seen, Verified};
+use crate::kafka::replay::Difference;
 use crate::model::FreeText;
 
 /// The record as lines of text.
@@ -145,6 +146,22 @@ fn taken(step: &Step) -> Vec<String> {
 fn keys(documents: &[Document]) -> String {
     let key = |d: &Document| if d.body.is_some() { d.key.to_string() } else { format!("{} (gone)", d.key) };
     documents.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+/// What came of deciding a shard again.
+pub fn verified(shard: u32, v: &Verified, text: bool) -> Value {
+    let difference = |d: &Difference| {
+        let mut told = json!({ "step": d.step, "at": d.at });
+        if text {
+            (told["recorded"], told["replayed"]) = (d.recorded.clone(), d.replayed.clone());
+        }
+        told
+    };
+    json!({
+        "shard": shard, "first": v.records.0, "end": v.records.1, "steps": v.steps, "inputs": v.inputs,
+        "effects": v.effects, "claims": v.claims, "beyond": v.beyond, "different": v.different,
+        "differences": v.differences.iter().map(difference).collect::<Vec<_>>(),
+    })
 }
 
 /// An effect in words.

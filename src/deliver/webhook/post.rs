@@ -108,8 +108,11 @@ fn envelope(message: &Message, source: &str) -> String {
         "subject": message.key,
         "time": time(message.at),
         "datacontenttype": "application/json",
-    })
-    .to_string();
+    });
+    if let Some(trace) = message.traceparent() {
+        envelope["traceparent"] = trace.into();
+    }
+    let mut envelope = envelope.to_string();
     envelope.pop();
     envelope
 }

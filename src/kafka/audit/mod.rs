@@ -1,13 +1,15 @@
 //! The journal as a person looks at it, and the one thing a person may write into it.
 //!
 //! [`records`] tells records one by one with what the rule makes of them, [`survey`] sums up each shard, [`damage`] says what is
-//! known to be lost of one, and [`accept`] writes the acceptance that lets a held shard go on. All of it reads the topics
+//! known to be lost of one, [`accept`] writes the acceptance that lets a held shard go on, and [`verify`] decides a shard's
+//! journal again and says where it comes to something else. All of it reads the topics
 //! alone: it works while nodes run, and while none does.
 
 mod accept;
 mod damage;
 mod records;
 mod survey;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ pub use accept::{Accepted, accept, beyond};
 pub use damage::{Damage, Lost, damage};
 pub use records::{From, Seen, records};
 pub use survey::{Survey, survey};
+pub use verify::{Verified, verify};
 
 use super::clients::Clients;
 use super::folds;

@@ -77,7 +77,7 @@ async fn issue(rig: &Rig, well: &[Outside], first: u32, count: u32, rate: u32) -
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_order_reaches_every_healthy_target_once_and_no_sick_one_delays_it() {
     let long = std::env::var_os("MUSTER_LONG").is_some();
-    let (before, count, rate) = if long { (500, 10_000, 25) } else { (10, 40, 5) };
+    let (before, count, rate) = if long { (500, 10_000, 10) } else { (10, 40, 5) };
     let (trap, reached) = trap().await;
     let mut targets = Vec::new();
     for (health, count) in [

@@ -94,7 +94,7 @@ async fn hear(State(outside): State<Outside>, headers: HeaderMap, body: Bytes) -
         (None, Health::Redirects(to)) => {
             (StatusCode::FOUND, [(header::LOCATION, format!("http://{to}/"))]).into_response()
         }
-        (None, _) => (StatusCode::INTERNAL_SERVER_ERROR, "x".repeat(100_000)).into_response(),
+        (None, _) => (StatusCode::INTERNAL_SERVER_ERROR, "x".repeat(10_000)).into_response(),
     }
 }
 

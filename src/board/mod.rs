@@ -17,6 +17,7 @@ mod ages;
 mod archive;
 mod query;
 mod reconcile;
+mod sight;
 mod state;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 pub use archive::{Archive, ArchiveError, Line};
 pub use query::{Chapter, IncidentQuery, MarkLine, NoticePlace, NoticeQuery, OrderQuery, Page, Story, Unit};
 pub use reconcile::{UNACCOUNTED, Unaccounted};
+pub use sight::Sight;
 pub use state::NoticeLine;
 
 use crate::engine::Document;

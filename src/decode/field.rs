@@ -8,7 +8,8 @@ use super::values::{required, unknown_word};
 use super::{Limits, Rejection};
 use crate::model::{Act, Command, CommandKind, FieldAct, FreeText, PositionFix, Report, Role, Severity};
 
-const ACTS: [(&str, Act); 10] = [
+const ACTS: [(&str, Act); 11] = [
+    ("received", Act::Received),
     ("signed", Act::Signed),
     ("declined", Act::Declined),
     ("en_route", Act::EnRoute),

@@ -17,6 +17,7 @@ use smol_str::SmolStr;
 use tokio::sync::broadcast;
 
 use super::message::Message;
+use crate::board::Sight;
 use crate::model::{AreaCode, AreaId, Desk};
 use crate::wire::Kind;
 
@@ -31,6 +32,10 @@ pub struct Filter {
     pub desks: Vec<Desk>,
     /// Assessed areas or counties.
     pub areas: Vec<SmolStr>,
+    /// What the listener may see at all.
+    pub sight: Sight,
+    /// It carries nothing to anybody, whatever it listens to.
+    pub only_watches: bool,
 }
 
 impl Filter {
@@ -44,9 +49,22 @@ impl Filter {
             Kind::Rejected => self.kinds.contains(&Kind::Rejected),
             kind => self.kinds.is_empty() || self.kinds.contains(&kind),
         };
-        kind && any(&self.posts, &[m.post.as_deref()])
+        self.may(m)
+            && kind
+            && any(&self.posts, &[m.post.as_deref()])
             && (self.desks.is_empty() || m.desk.is_some_and(|d| self.desks.contains(&d)))
             && any(&self.areas, &[m.area.as_ref().map(AreaId::as_str), m.county.as_ref().map(AreaCode::as_str)])
+    }
+
+    /// Whether the listener may hear it. A post hears its own orders and calls; what lies nowhere in particular is for
+    /// those from whom nothing is hidden.
+    fn may(&self, m: &Message) -> bool {
+        let there =
+            m.incident.as_ref().is_some_and(|id| self.sight.place(&id.area, m.area.as_ref(), m.county.as_ref()));
+        match self.sight.post() {
+            Some(own) => there && matches!(m.kind, Kind::Order | Kind::Call) && m.post.as_deref() == Some(own.as_str()),
+            None => there || self.sight.is_whole(),
+        }
     }
 }
 
@@ -100,6 +118,9 @@ pub struct Subscription {
 pub struct Hub {
     inner: Arc<Mutex<Inner>>,
     live: broadcast::Sender<Arc<Message>>,
+    /// The same without the timeline, which is most of it: for terminals, which are many and want none of it, so that
+    /// they are not woken for nothing.
+    but_timeline: broadcast::Sender<Arc<Message>>,
     /// The name of this process, where its order of messages is its own.
     name: Option<SmolStr>,
 }
@@ -129,7 +150,8 @@ impl Hub {
             seats: BTreeMap::new(),
             seats_ever: 0,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), live: broadcast::Sender::new(buffer.max(1)), name: None }
+        let channel = || broadcast::Sender::new(buffer.max(1));
+        Self { inner: Arc::new(Mutex::new(inner)), live: channel(), but_timeline: channel(), name: None }
     }
 
     /// One whose bookmarks are its own: messages of many shards come together here. No other process may have the name.
@@ -153,13 +175,18 @@ impl Hub {
             inner.before = inner.ring.pop_front().map_or(inner.before, |m| m.rev);
         }
         inner.ring.push_back(Arc::clone(&message));
+        if message.kind != Kind::Timeline {
+            let _ = self.but_timeline.send(Arc::clone(&message));
+        }
         // Nobody listening is no error.
         let _ = self.live.send(message);
     }
 
     /// Tells whoever listens now; nobody who comes back hears of it.
     pub fn mention(&self, message: Message) {
-        let _ = self.live.send(Arc::new(message));
+        let message = Arc::new(message);
+        let _ = self.but_timeline.send(Arc::clone(&message));
+        let _ = self.live.send(message);
     }
 
     /// The bookmark of a message of ours.
@@ -177,6 +204,7 @@ impl Hub {
             Some(from) => inner.ring.range(from..).filter(|m| filter.wants(m)).cloned().collect(),
             None => Vec::new(),
         };
+        let wants_timeline = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Timeline);
         inner.seats_ever += 1;
         let number = inner.seats_ever;
         inner.seats.insert(number, filter.clone());
@@ -184,7 +212,7 @@ impl Hub {
             missed,
             gap: from == Some(None),
             rev: inner.newest,
-            live: self.live.subscribe(),
+            live: if wants_timeline { self.live.subscribe() } else { self.but_timeline.subscribe() },
             seat: Seat { hub: self.clone(), number },
         }
     }
@@ -193,8 +221,15 @@ impl Hub {
     /// named orders. A screen that merely watches everything carries nothing anywhere.
     #[must_use]
     pub fn is_carried(&self, m: &Message) -> bool {
-        let carries = |f: &Filter| (!f.posts.is_empty() || f.kinds.contains(&Kind::Order)) && f.wants(m);
+        let named = |f: &Filter| !f.posts.is_empty() || f.sight.post().is_some() || f.kinds.contains(&Kind::Order);
+        let carries = |f: &Filter| !f.only_watches && named(f) && f.wants(m);
         m.kind == Kind::Order && self.lock().seats.values().any(carries)
+    }
+
+    /// The `rev` told last. A listener that reads it and then finds nothing waiting has been told all up to it.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.lock().newest
     }
 
     /// How many listen.

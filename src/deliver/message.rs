@@ -2,12 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use serde_json::json;
 use smol_str::{SmolStr, ToSmolStr};
 
+use super::words::words;
 use crate::engine::{Effect, Entry, What};
 use crate::journal::Step;
 use crate::model::{AreaCode, AreaId, Desk, IncidentId, OrderId, OrderState, Timestamp};
+use crate::playbook::{Language, Playbook};
 use crate::wire::{Kind, Shard, agency_id, call_id, callee, clean, payload, time};
 
 /// One message: an effect of an accepted step, with all that a filter or a channel asks about it. Its JSON is made when
@@ -42,6 +45,8 @@ pub struct Message {
     pub drill: bool,
     source: Source,
     data: OnceLock<Box<str>>,
+    /// As a channel sends it, by language: made once, however many are told.
+    bodies: [OnceLock<Bytes>; 2],
 }
 
 #[derive(Debug)]
@@ -70,6 +75,24 @@ impl Message {
                 Some(Effect::Order(order)) => order.traceparent.as_deref(),
                 _ => None,
             },
+            Source::Moment => None,
+        }
+    }
+
+    /// What a channel sends in this language: made by the first who asks, shared by all others.
+    pub fn body(&self, language: Language, make: impl FnOnce() -> Bytes) -> Bytes {
+        let place = match language {
+            Language::Zh => &self.bodies[0],
+            Language::En => &self.bodies[1],
+        };
+        place.get_or_init(make).clone()
+    }
+
+    /// What it says in words, where it speaks to somebody.
+    #[must_use]
+    pub fn words(&self, playbook: &Playbook, channel: &str, language: Language) -> Option<String> {
+        match &self.source {
+            Source::Effect(step, index) => words(&step.effects[*index], playbook, channel, language),
             Source::Moment => None,
         }
     }
@@ -109,6 +132,7 @@ impl Message {
             drill: false,
             source,
             data: OnceLock::new(),
+            bodies: [OnceLock::new(), OnceLock::new()],
         }
     }
 }

@@ -4,25 +4,31 @@
 //! house when the process ended come first from the runtime, once more. Where it falls behind by more than the runtime
 //! keeps, it reads both back from the journal.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smol_str::SmolStr;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::{error, info, warn};
 
 use super::hub::Hub;
 use super::ledger::Ledger;
+use super::log::{Did, Line, Log, kind_name};
 use super::message::{Message, message};
 use super::webhook::{self, Webhook};
 use crate::board::Board;
 use crate::engine::{Delivery, DeliveryOutcome, Input};
 use crate::journal::{self, Restored, Step};
 use crate::model::{OrderId, Timestamp};
+use crate::playbook::Playbook;
 use crate::runtime::{Handle, SubmitError};
 use crate::telemetry::{Metrics, Tally};
 use crate::wire::Shard;
 
+/// The name of the stream in outcomes and in the delivery log.
+const STREAM: &str = "stream";
 /// Steps read back at once.
 const READ_BACK: usize = 1_000;
 
@@ -34,9 +40,12 @@ pub struct Pump {
     metrics: Arc<Metrics>,
     hub: Hub,
     webhook: Option<Webhook>,
+    log: Log,
     back: Arc<Back>,
     /// The last step that was handed on.
     last: u64,
+    /// The newest of each key among the steps that are sent again after a restart, and the last of those steps.
+    again: (BTreeMap<SmolStr, u64>, u64),
 }
 
 impl Pump {
@@ -49,11 +58,12 @@ impl Pump {
         board: &Arc<Board>,
         hub: &Hub,
         metrics: &Arc<Metrics>,
-        options: webhook::Options,
+        options: &webhook::Options,
+        log: &Log,
     ) -> Result<Self, webhook::Error> {
         let back = Arc::new(Back { handle: handle.clone(), ledger: Ledger::default() });
         let source = format!("muster/{}", handle.playbook().head.command_area);
-        let webhook = Webhook::start(options, source, Arc::clone(metrics), Arc::clone(&back) as _)?;
+        let webhook = Webhook::start(options, source, metrics, log, Arc::clone(&back) as _)?;
         Ok(Self {
             handle: handle.clone(),
             board: Arc::clone(board),
@@ -61,8 +71,10 @@ impl Pump {
             metrics: Arc::clone(metrics),
             hub: hub.clone(),
             webhook,
+            log: log.clone(),
             back,
             last: 0,
+            again: (BTreeMap::new(), 0),
         })
     }
 
@@ -73,6 +85,13 @@ impl Pump {
         self.last = first - 1;
         self.hub.begin(Shard::ONLY.rev(first, 0) - 1);
         self.board.restore(Shard::ONLY, number, &restored.documents);
+        for step in &restored.unemitted {
+            self.again.1 = step.number;
+            for index in 0..step.effects.len() {
+                let message = message(Shard::ONLY, step, index, &|_| None);
+                self.again.0.insert(message.key.clone(), message.rev);
+            }
+        }
     }
 
     /// Runs until the shard has ended and everything it accepted has been handed on. `steps` was subscribed before the
@@ -148,19 +167,45 @@ impl Pump {
         let whereabouts = |id: &_| self.board.whereabouts(id);
         let ready = |index| Arc::new(message(Shard::ONLY, step, index, &whereabouts));
         let messages: Vec<Arc<Message>> = (0..step.effects.len()).map(ready).collect();
-        let owed = messages.iter().filter(|m| self.webhook.as_ref().is_some_and(|w| w.takes(m.kind))).count();
+        let owed = messages.iter().map(|m| self.webhook.as_ref().map_or(0, |w| w.hearers(m))).sum();
         let emitted = self.back.ledger.begin(step.number, owed);
         for message in messages {
             let carried = self.hub.is_carried(&message);
             self.hub.publish(Arc::clone(&message));
             if let Some(order) = message.order.as_ref().filter(|_| carried && message.expires.is_some()) {
-                self.back.report(order.clone(), "stream", DeliveryOutcome::Sent);
+                self.back.report(order.clone(), STREAM, DeliveryOutcome::Sent);
+                self.log.write(self.streamed(&message));
             }
-            if let Some(webhook) = self.webhook.as_ref().filter(|w| w.takes(message.kind)) {
-                webhook.send(message, carried).await;
+            let Some(webhook) = &self.webhook else { continue };
+            // A target may have acknowledged the newer one before the end: the older one is not told after it.
+            if self.again.0.get(&message.key).is_some_and(|newest| *newest > message.rev) {
+                webhook.leave_out(&message);
+            } else {
+                webhook.send(&message, carried).await;
             }
         }
+        if step.number >= self.again.1 {
+            self.again.0.clear();
+        }
         self.handle.emitted(emitted);
+    }
+}
+
+impl Pump {
+    /// The line of an order that a listener of the stream carries to its post.
+    fn streamed(&self, message: &Message) -> Line {
+        Line {
+            n: 0,
+            at: self.handle.now(),
+            target: STREAM.into(),
+            kind: kind_name(message.kind),
+            key: message.key.clone(),
+            rev: message.rev,
+            attempt: 1,
+            did: Did::Sent,
+            reason: SmolStr::default(),
+            took_ms: 0,
+        }
     }
 }
 
@@ -172,10 +217,10 @@ struct Back {
 
 impl Back {
     /// Tells the engine, which may order the next post. Busy is no answer to that: it is told again.
-    fn report(&self, order: OrderId, channel: &'static str, outcome: DeliveryOutcome) {
+    fn report(&self, order: OrderId, channel: &str, outcome: DeliveryOutcome) {
         let handle = self.handle.clone();
+        let delivery = Delivery { order, channel: channel.into(), outcome };
         let tell = async move {
-            let delivery = Delivery { order, channel: channel.into(), outcome };
             loop {
                 match handle.apply(Input::Delivery(delivery.clone())).await {
                     Err(SubmitError::Busy { retry_after } | SubmitError::Away { retry_after }) => {
@@ -195,8 +240,12 @@ impl webhook::Upstream for Back {
         self.handle.now()
     }
 
-    fn outcome(&self, order: &OrderId, outcome: DeliveryOutcome) {
-        self.report(order.clone(), "webhook", outcome);
+    fn playbook(&self) -> Arc<Playbook> {
+        self.handle.playbook()
+    }
+
+    fn outcome(&self, order: &OrderId, channel: &str, outcome: DeliveryOutcome) {
+        self.report(order.clone(), channel, outcome);
     }
 
     fn settled(&self, step: u64) {

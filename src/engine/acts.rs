@@ -16,6 +16,10 @@ use crate::model::{
 };
 use crate::playbook::{Milestone, Scope};
 
+/// The channel of what a post tells by itself, and of what an operator writes down for it.
+const TERMINAL: &str = "terminal";
+const VOICE: &str = "voice";
+
 /// The progress of an order, in its order.
 const PROGRESS: [(Act, OrderState, Milestone); 5] = [
     (Act::Signed, OrderState::Signed, Milestone::Signed),
@@ -67,6 +71,11 @@ impl Engine {
             Act::OnDuty | Act::OffDuty | Act::OutOfService => self.duty(&act),
             Act::OnView => self.on_view(meta, received, act),
             Act::Signed | Act::Declined if self.is_called(&act) => self.answer_call(&act),
+            Act::Received => {
+                let order = self.order_meant(&act)?;
+                let receipt = Delivery { order, channel: TERMINAL.into(), outcome: DeliveryOutcome::Delivered };
+                Ok(self.delivery_by(&receipt, Actor::Unit(act.post.as_str().into())))
+            }
             _ => {
                 let order = self.order_meant(&act)?;
                 self.act_on_order(&order, act.act, received, &act, None)
@@ -138,8 +147,15 @@ impl Engine {
         }
         match what {
             Act::Declined => self.declined(id),
+            Act::Received => {
+                let channel = if matches!(on_behalf, Some(Actor::Seat(_))) { VOICE } else { TERMINAL };
+                let receipt =
+                    Delivery { order: id.clone(), channel: channel.into(), outcome: DeliveryOutcome::Delivered };
+                self.delivery(&receipt);
+            }
             _ => self.progress(id, what, done),
         }
+        self.note_channel(id, if matches!(on_behalf, Some(Actor::Seat(_))) { VOICE } else { TERMINAL });
         Ok(Answer::applied(Some(id.incident.clone())))
     }
 
@@ -166,6 +182,23 @@ impl Engine {
                 refuse("on-scene", format!("order {} is {state}", order.id), "clear it instead")
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Keeps how a signature and a clearing came, where this act brought them.
+    fn note_channel(&mut self, id: &OrderId, channel: &str) {
+        let order = &self.orders[id];
+        let signed = order.times.signed.is_some() && order.over.signed.is_none();
+        let cleared = order.times.cleared.is_some() && order.over.cleared.is_none();
+        if !signed && !cleared {
+            return;
+        }
+        let over = &mut self.order_mut(id).over;
+        if signed {
+            over.signed = Some(channel.into());
+        }
+        if cleared {
+            over.cleared = Some(channel.into());
         }
     }
 
@@ -515,6 +548,10 @@ impl Engine {
 
     /// What a channel says about an order. Failure to deliver is as good as a decline.
     pub(super) fn delivery(&mut self, delivery: &Delivery) -> Answer {
+        self.delivery_by(delivery, Actor::Engine)
+    }
+
+    fn delivery_by(&mut self, delivery: &Delivery, by: Actor) -> Answer {
         let id = &delivery.order;
         let Some(order) = self.orders.get(id) else { return Answer::applied(None) };
         let now = self.now;
@@ -522,12 +559,18 @@ impl Engine {
         match delivery.outcome {
             DeliveryOutcome::Sent if order.sent.is_some() => return Answer::applied(Some(id.incident.clone())),
             DeliveryOutcome::Delivered if known => return Answer::applied(Some(id.incident.clone())),
-            DeliveryOutcome::Sent => self.order_mut(id).sent = Some(now),
-            DeliveryOutcome::Delivered => self.order_mut(id).delivered = Some(now),
+            DeliveryOutcome::Sent => {
+                let order = self.order_mut(id);
+                (order.sent, order.over.sent) = (Some(now), Some(delivery.channel.clone()));
+            }
+            DeliveryOutcome::Delivered => {
+                let order = self.order_mut(id);
+                (order.delivered, order.over.delivered) = (Some(now), Some(delivery.channel.clone()));
+            }
             DeliveryOutcome::Failed => {}
         }
         let what = What::Delivery { order: id.clone(), channel: delivery.channel.clone(), outcome: delivery.outcome };
-        self.say(Some(&id.incident), Actor::Engine, what);
+        self.say(Some(&id.incident), by, what);
         if delivery.outcome == DeliveryOutcome::Failed && state == OrderState::Issued {
             self.notice(
                 Some(&id.incident),

@@ -10,7 +10,7 @@ use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::linkage::{self, Ask, Pick, Shortfall, Wanted};
 use super::snapshot::Key;
-use super::state::{Incident, Order, OrderTimes, STATE_VERSION};
+use super::state::{Channels, Incident, Order, OrderTimes, STATE_VERSION};
 use super::{Actor, Effect, Engine, NoticeKind, OrderMessage, Task, Weighed, What};
 use crate::model::{
     Act, AreaId, FieldAct, FreeText, IncidentId, IncidentState, Lane, MarkName, Millis, OrderId, OrderState, Position,
@@ -279,6 +279,7 @@ impl Engine {
             covers: issue.covers,
             sent: None,
             delivered: None,
+            over: Channels::default(),
         };
         self.orders.insert(order_id.clone(), order);
         self.touch(Key::Order(order_id.clone()));

@@ -209,6 +209,29 @@ pub struct Order {
     pub sent: Option<Timestamp>,
     /// First seen on the post's device.
     pub delivered: Option<Timestamp>,
+    /// Over which channel each fact came.
+    #[serde(default, skip_serializing_if = "Channels::is_empty")]
+    pub over: Channels,
+}
+
+/// Over which channel the facts of an order came: that of its delivery, or the terminal or a voice.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Channels {
+    /// Who took it to carry it on.
+    pub sent: Option<SmolStr>,
+    /// Where it was seen.
+    pub delivered: Option<SmolStr>,
+    /// How it was signed: `terminal`, or `voice` where an operator wrote it down.
+    pub signed: Option<SmolStr>,
+    /// How it was cleared.
+    pub cleared: Option<SmolStr>,
+}
+
+impl Channels {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// When an order entered each state.

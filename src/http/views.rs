@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::board::{Chapter, MarkLine, NoticeLine, Unit};
+use crate::deliver::log::Line;
 use crate::engine::state::{AllCall, Called, Incident, Order, ReportRecord};
 use crate::engine::{Actor, Callee, Duty};
 use crate::model::{MarkName, Timestamp};
@@ -72,9 +73,25 @@ pub fn order(o: &Order, of: Option<&Incident>) -> Value {
         "issued_at": time(o.issued), "expires_at": time(o.expires), "sent_at": o.sent.map(time),
         "delivered_at": o.delivered.map(time), "signed_at": t.signed.map(time), "en_route_at": t.en_route.map(time),
         "on_scene_at": t.on_scene.map(time), "first_report_at": t.first_report.map(time),
-        "cleared_at": t.cleared.map(time), "marks": marks, "weighed": o.weighed,
+        "cleared_at": t.cleared.map(time), "facts": facts(o), "marks": marks, "weighed": o.weighed,
         "covers": o.covers.as_ref().map(|(area, until)| json!({ "area": area, "until_back": until })),
     }))
+}
+
+/// The five facts of an order, as far as they are known: when, and over which channel.
+fn facts(o: &Order) -> Vec<Value> {
+    let over = &o.over;
+    let known = [
+        ("issued", Some(o.issued), None),
+        ("sent", o.sent, over.sent.as_ref()),
+        ("delivered", o.delivered, over.delivered.as_ref()),
+        ("signed", o.times.signed, over.signed.as_ref()),
+        ("cleared", o.times.cleared, over.cleared.as_ref()),
+    ];
+    let fact = |(fact, at, channel): (&str, Option<Timestamp>, Option<&smol_str::SmolStr>)| {
+        Some(json!({ "fact": fact, "at": time(at?), "channel": channel }))
+    };
+    known.into_iter().filter_map(fact).map(clean).collect()
 }
 
 fn mark_of(i: &Incident, o: Option<&Order>, run: &crate::engine::state::MarkRun) -> Option<Value> {
@@ -128,6 +145,15 @@ pub fn notice(n: &NoticeLine) -> Value {
         "id": x.id, "rev": n.rev, "incident": x.incident, "desk": x.desk, "kind": x.kind, "text": x.text,
         "severity": x.severity, "at": time(x.at), "take_by": x.take_by.map(time), "drill": x.drill, "passed": n.passed,
         "taken": n.taken.as_ref().map(|(at, by)| json!({ "at": time(*at), "by": actor(by) })),
+    }))
+}
+
+/// A line of the delivery log.
+pub fn delivery(line: &Line) -> Value {
+    clean(json!({
+        "n": line.n, "at": time(line.at), "target": line.target, "type": line.kind, "key": line.key, "rev": line.rev,
+        "attempt": line.attempt, "did": line.did, "reason": Some(&line.reason).filter(|r| !r.is_empty()),
+        "took_ms": line.took_ms,
     }))
 }
 

@@ -29,6 +29,8 @@ pub struct FieldAct {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
+    /// The order stands on the post's terminal: nobody need have read it yet. A receipt, no progress.
+    Received,
     /// Acknowledged the order (签收).
     Signed,
     /// Refused it; a miss at that instant.
@@ -56,6 +58,7 @@ impl Act {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Received => "received",
             Self::Signed => "signed",
             Self::Declined => "declined",
             Self::EnRoute => "en_route",

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::problem::{Problem, Problems};
 use super::text::{ClassText, Entry, ItemText, Text, Word};
-use super::{Areas, Automaton, Category, Condition, Keywords, Plan, Playbook, RuleIndex, Taxonomy, roster};
+use super::{Areas, Automaton, Category, Condition, Keywords, Plan, Playbook, RuleIndex, Taxonomy, Templates, roster};
 use crate::model::CategoryId;
 
 /// The set whose plans are in force beside whichever other, unless that has a plan of the same id.
@@ -104,6 +104,7 @@ impl Playbook {
             cost: single(text.cost),
             limits: single(text.limits),
             folding: single(text.folding),
+            templates: Templates::of(text.templates.iter().map(|entry| &entry.value)),
             head,
         }
     }

@@ -27,6 +27,7 @@ mod roster;
 mod rules;
 mod settings;
 mod taxonomy;
+mod templates;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -43,6 +44,7 @@ pub use rule_index::{Offered, RuleIndex};
 pub use rules::{Keywords, Modifier, ModifierEffect, Reading, Rule, When};
 pub use settings::{Agency, Barrier, Cost, Disposition, Folding, Head, Limits, Rings, Rush, Source, Travel};
 pub use taxonomy::{Category, LateAction, LateRule, MatchMode, Matching, Taxonomy};
+pub use templates::{Language, Telling, Template, Templates};
 
 use crate::model::{AgencyId, DispositionCode, PlanId, PostId, PostSpec, SourceId, Team, TeamId};
 
@@ -101,6 +103,8 @@ pub struct Playbook {
     pub limits: Limits,
     /// Floods.
     pub folding: Folding,
+    /// What is told in words.
+    pub templates: Templates,
 }
 
 impl Playbook {

@@ -16,6 +16,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::problem::{Part, Problems};
+use super::templates::TemplateText;
 use super::{
     Agency, Area, Cost, County, Disposition, Folding, Head, Keywords, LateRule, Limits, Linkage, Matching, Modifier,
     Neighbour, Plan, Rings, Rule, Site, Source, Subscription, Township, Travel, Zone,
@@ -53,12 +54,13 @@ pub(super) struct Text {
     pub agencies: Vec<Entry<Agency>>,
     pub dispositions: Vec<Entry<Disposition>>,
     pub sources: Vec<Entry<Source>>,
+    pub templates: Vec<Entry<TemplateText>>,
     /// Names of entries that could not be read, by table: known, whatever they say.
     pub broken: BTreeSet<(&'static str, String)>,
 }
 
 /// Every top-level table, for "did you mean".
-const TABLES: [&str; 28] = [
+const TABLES: [&str; 29] = [
     "playbook",
     "rings",
     "travel",
@@ -87,6 +89,7 @@ const TABLES: [&str; 28] = [
     "agency",
     "disposition",
     "source",
+    "template",
 ];
 
 /// `[[domain]]`, `[[risk_kind]]`: a word with its two names.
@@ -307,6 +310,7 @@ impl Text {
                     "agency" => reader.array("agency", value, &mut text.agencies),
                     "disposition" => reader.array("disposition", value, &mut text.dispositions),
                     "source" => reader.array("source", value, &mut text.sources),
+                    "template" => reader.array("template", value, &mut text.templates),
                     unknown => {
                         let line = starts.line(key.span().start) as usize;
                         problems.line(file, line, format!("a playbook has no table `{unknown}`"));

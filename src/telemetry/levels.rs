@@ -38,13 +38,21 @@ impl Metrics {
     pub fn observe_unaccounted(&self, found: &Unaccounted) {
         self.unaccounted.with_label_values(&["incident"]).set(number(found.incidents.len()));
         self.unaccounted.with_label_values(&["order"]).set(number(found.orders.len()));
-        if let Some(first) = found.incidents.first() {
-            error!(count = found.incidents.len(), %first, "unaccounted.found: incidents with neither order nor reason");
+        if !found.incidents.is_empty() {
+            let (count, named) = (found.incidents.len(), named(&found.incidents));
+            error!(count, named, "unaccounted.found: incidents with neither order nor reason");
         }
-        if let Some(first) = found.orders.first() {
-            error!(count = found.orders.len(), %first, "unaccounted.found: orders with neither delivery nor expiry");
+        if !found.orders.is_empty() {
+            let (count, named) = (found.orders.len(), named(&found.orders));
+            error!(count, named, "unaccounted.found: orders with neither delivery nor expiry");
         }
     }
+}
+
+/// Their ids, the first so many.
+fn named(ids: &[impl ToString]) -> String {
+    const NAMED_MAX: usize = 20;
+    ids.iter().take(NAMED_MAX).map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 fn number(n: usize) -> i64 {

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub deliveries: IntCounterVec,
     /// Who listens to the stream.
     pub stream_clients: IntGauge,
+    /// Targets of webhooks by the state of their circuit.
+    pub webhook_targets: IntGaugeVec,
     /// Clients of the stream that were too slow and were told to read anew.
     pub stream_dropped: IntCounter,
     /// Times the board and the channels fell behind the shard and read back from the journal.
@@ -97,6 +99,10 @@ pub struct Metrics {
     pub librdkafka_round_trip: GaugeVec,
     /// 1, with the version of the client library.
     pub librdkafka_info: GaugeVec,
+    /// Requests that were not let in, by status and reason.
+    pub access_denied: IntCounterVec,
+    /// Lines of the audit trail that could not be written.
+    pub audit_lost: IntCounter,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -152,6 +158,11 @@ impl Metrics {
             escalations: r.counters("muster_escalations_total", "Levels climbed", &["level", "drill"]),
             shortfalls: r.counters("muster_shortfalls_total", "Needs nobody could serve", &["role", "drill"]),
             deliveries: r.counters("muster_deliveries_total", "Attempts at a channel", &["channel", "outcome"]),
+            webhook_targets: r.gauges(
+                "muster_webhook_targets",
+                "Targets of webhooks by the state of their circuit",
+                &["state"],
+            ),
             stream_clients: r.gauge("muster_stream_clients", "Clients of the stream"),
             stream_dropped: r.counter("muster_stream_dropped_total", "Slow clients told to read anew"),
             read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),
@@ -206,6 +217,9 @@ impl Metrics {
                 &["role"],
             ),
             librdkafka_info: r.floats("muster_librdkafka_info", "1, with the library's version", &["version"]),
+            access_denied: r.counters("muster_access_denied_total", "Requests not let in", &["status", "reason"]),
+            audit_lost: r
+                .counter("muster_audit_lines_lost_total", "Lines of the audit trail that could not be written"),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

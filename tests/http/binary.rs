@@ -110,7 +110,12 @@ async fn after_a_kill_what_was_not_delivered_is_told_again_with_the_same_ids() {
     let outside = Outside { always: Some(503), ..Outside::default() };
     let folder = tempfile::tempdir().unwrap();
     let hook = format!("http://{}/hook", outside.listen().await);
-    let mut child = muster(folder.path()).env("MUSTER_WEBHOOK_URL", &hook).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = muster(folder.path())
+        .env("MUSTER_WEBHOOK_URL", &hook)
+        .env("MUSTER_WEBHOOK_ALLOW_PRIVATE", "127.0.0.0/8")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let base = address(&mut child);
     let fire = crate::kit::report("k1", crate::kit::FIRE).to_string();
     let report = client().post(format!("{base}/v1/reports")).header("content-type", "application/cloudevents+json");
@@ -124,7 +129,12 @@ async fn after_a_kill_what_was_not_delivered_is_told_again_with_the_same_ids() {
 
     let after = Outside::default();
     let hook = format!("http://{}/hook", after.listen().await);
-    let mut child = muster(folder.path()).env("MUSTER_WEBHOOK_URL", &hook).stderr(Stdio::null()).spawn().unwrap();
+    let mut child = muster(folder.path())
+        .env("MUSTER_WEBHOOK_URL", &hook)
+        .env("MUSTER_WEBHOOK_ALLOW_PRIVATE", "127.0.0.0/8")
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     address(&mut child);
     let ids = || -> BTreeSet<String> { after.of("muster.order").iter().map(|e| e["id"].to_string()).collect() };
     until("all are told again", async || ids().is_superset(&tried)).await;

@@ -8,10 +8,16 @@
 )]
 
 mod binary;
+mod door;
 mod errors;
+mod guarded;
 mod kit;
 mod limits;
+mod matrix;
 mod reads;
 mod reports;
+mod scopes;
+mod sessions;
 mod stream;
+mod tokens;
 mod webhook;

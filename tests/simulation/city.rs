@@ -316,6 +316,11 @@ impl City {
         if self.plan.kind == Kind::Loss {
             let at = self.now + self.dice.between(500, trouble);
             self.at(at, Event::Lose);
+            // What was accepted says nothing of what is lost after it.
+            if self.dice.chance(333) {
+                let at = at + self.dice.between(1_500, 8_000);
+                self.at(at, Event::Lose);
+            }
         }
         self.after(trouble, Event::Peace);
     }

@@ -49,24 +49,24 @@ impl Truth {
     pub fn land(&mut self, record: Option<&Arc<Record>>, doors: &[Vec<Arrived>; 2]) -> Result<bool, String> {
         let offset = self.records.len() as u64;
         let mut stand = self.stand().clone();
-        let mut accepted = false;
+        let (mut accepted, mut right) = (false, Ok(()));
         if let Some(record) = record {
             accepted = accepts(&mut stand, record);
             // Once records were lost, marks may speak of a log that is no more, but for those of accepted steps.
             let step = accepted && matches!(record.body, RecordBody::Step(_));
             if !self.shaken && (step || self.line == 0) {
-                self.check_low(offset, record)?;
+                right = self.check_low(offset, record);
             }
             match &record.body {
                 RecordBody::Acceptance { .. } => self.begin_at(&record.low, &mut stand, record),
-                _ if accepted => self.count(offset, record, doors)?,
+                _ if accepted => right = right.and(self.count(offset, record, doors)),
                 _ => self.void += 1,
             }
         }
         self.records.push(record.map(Arc::clone));
         self.digests.push(self.digest(&stand));
         self.stands.push(stand);
-        Ok(accepted)
+        right.map(|()| accepted)
     }
 
     /// The log has lost what stood from here on. Tells which accepted steps are lost.

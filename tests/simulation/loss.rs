@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::city::{City, Event, SHARDS, say};
 use crate::host::ToHost;
 use crate::journal::Step;
-use crate::journal::log::{Alarm, Malformed, Missing, Phase, Record, Restore, Stand, Want};
+use crate::journal::log::{Alarm, Malformed, Missing, Owner, Phase, Record, Restore, Stand, Want};
 
 #[derive(Default)]
 pub struct Loss {
@@ -23,7 +23,11 @@ pub struct Loss {
 
 impl City {
     pub fn lose(&mut self) {
-        if self.peace || self.log.end() <= self.log.first() {
+        // A second loss comes when the first one is over for everybody.
+        let over = |owner: &Owner| !matches!(owner.phase(), Phase::Held(_) | Phase::Restoring);
+        let over = self.loss.is_none()
+            || (!self.loss_is_unaccepted() && self.hosts.iter().filter_map(|host| host.owner.as_ref()).all(over));
+        if self.peace || self.log.end() <= self.log.first() || !over {
             return;
         }
         let back = self.dice.between(1, 6).unsigned_abs();
@@ -33,6 +37,9 @@ impl City {
         say!(self, "LOSS: the log ends at {from} now, {} accepted steps are lost", steps.len());
         let seen = steps.iter().map(|step| step.number).filter(|number| self.outputs.has(*number));
         let seen = seen.map(|number| (number, self.now)).collect();
+        // Those of an earlier loss may still be under way.
+        let before = self.loss.take().unwrap_or_default();
+        let steps = before.steps.into_iter().chain(steps).collect();
         self.loss = Some(Loss { steps, seen, from, accepted: false });
         for host in 0..self.hosts.len() {
             self.hosts[host].shaken_by_loss(from);

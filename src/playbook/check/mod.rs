@@ -22,6 +22,7 @@ mod plans;
 mod desks;
 mod places;
 mod roster;
+mod templates;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +49,7 @@ pub(super) fn check(text: &Text, problems: &mut Problems) {
     places::check(text, &known, problems);
     roster::check(text, &known, problems);
     desks::check(text, &known, problems);
+    templates::check(text, problems);
 }
 
 /// The names that may be referred to, and the categories as they will be compiled.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and those it may import.
-const MAY: [(&str, &[&str]); 18] = [
+const MAY: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("decode", &["model"]),
     ("playbook", &["model"]),
@@ -37,6 +37,7 @@ const MAY: [(&str, &[&str]); 18] = [
         ],
     ),
     ("intake", &["model", "decode", "playbook", "classify", "engine", "journal"]),
+    ("screen", &["telemetry"]),
     (
         "http",
         &[
@@ -51,6 +52,7 @@ const MAY: [(&str, &[&str]); 18] = [
             "board",
             "telemetry",
             "deliver",
+            "screen",
         ],
     ),
     ("rehearsal", &["model", "playbook"]),

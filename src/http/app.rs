@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 use super::governor::Governor;
-use super::{Options, Problem, guard, intake, reads, stream};
+use super::{Options, Problem, archive, areas, cards, guard, intake, reads, stream, unit};
 use crate::board::Board;
 use crate::decode::{EventType, Limits};
 use crate::deliver::hub::Hub;
@@ -87,7 +88,13 @@ pub fn router(app: App) -> Router {
         .route("/v1/incidents", get(reads::incidents))
         .route("/v1/incidents/{id}", get(reads::incident))
         .route("/v1/incidents/{id}/timeline", get(reads::timeline))
+        .route("/v1/cards", get(cards::cards))
+        .route("/v1/archive", get(archive::archive))
+        .route("/v1/archive.csv", get(archive::archive_csv))
+        .route("/v1/areas", get(areas::areas))
+        .route("/v1/rules", get(areas::rules))
         .route("/v1/posts", get(reads::posts))
+        .route("/v1/posts/{id}", get(unit::unit))
         .route("/v1/orders", get(reads::orders))
         .route("/v1/marks", get(reads::marks))
         .route("/v1/notices", get(reads::notices))
@@ -98,6 +105,7 @@ pub fn router(app: App) -> Router {
         .route("/readyz", get(reads::ready))
         .route("/metrics", get(reads::metrics))
         .route("/openapi.json", get(reads::openapi))
+        .merge(crate::screen::routes(&app.metrics))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(app.clone(), guard::time))
@@ -106,6 +114,7 @@ pub fn router(app: App) -> Router {
         .route_layer(from_fn_with_state(app.clone(), guard::count))
         .route_layer(from_fn_with_state(app.clone(), guard::picture))
         .layer(from_fn(guard::headers))
+        .layer(CompressionLayer::new())
         .with_state(app)
 }
 

@@ -77,7 +77,8 @@ pub fn order(o: &Order, of: Option<&Incident>) -> Value {
     }))
 }
 
-fn mark_of(i: &Incident, o: Option<&Order>, run: &crate::engine::state::MarkRun) -> Option<Value> {
+/// A mark of an incident or of one of its orders.
+pub fn mark_of(i: &Incident, o: Option<&Order>, run: &crate::engine::state::MarkRun) -> Option<Value> {
     let mark = i.plan.marks.get(usize::from(run.mark))?;
     Some(clean(json!({
         "incident": i.id, "order": o.map(|o| &o.id), "post": o.map(|o| &o.post), "name": mark.name,

@@ -44,6 +44,8 @@ pub struct Metrics {
     pub shortfalls: IntCounterVec,
     /// Attempts at an outside channel, by outcome.
     pub deliveries: IntCounterVec,
+    /// Times a browser said that a page of ours broke its policy. Should stay 0.
+    pub csp_reports: IntCounter,
     /// Who listens to the stream.
     pub stream_clients: IntGauge,
     /// Clients of the stream that were too slow and were told to read anew.
@@ -140,6 +142,7 @@ impl Metrics {
             escalations: r.counters("muster_escalations_total", "Levels climbed", &["level", "drill"]),
             shortfalls: r.counters("muster_shortfalls_total", "Needs nobody could serve", &["role", "drill"]),
             deliveries: r.counters("muster_deliveries_total", "Attempts at a channel", &["channel", "outcome"]),
+            csp_reports: r.counter("muster_csp_reports_total", "Breaches of the pages' policy told by browsers"),
             stream_clients: r.gauge("muster_stream_clients", "Clients of the stream"),
             stream_dropped: r.counter("muster_stream_dropped_total", "Slow clients told to read anew"),
             read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),

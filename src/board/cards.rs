@@ -1,0 +1,46 @@
+//! Cards: an incident with what an operator must see of it at a glance. A screen reads all open ones once, and from then on
+//! only those of which the stream told something.
+
+use std::sync::Arc;
+
+use super::Board;
+use super::state::State;
+use crate::engine::state::{Incident, Order, ReportRecord};
+use crate::model::{IncidentId, OrderId};
+
+/// An incident at a glance.
+#[derive(Clone, Debug)]
+pub struct Card {
+    /// Itself.
+    pub incident: Arc<Incident>,
+    /// Its orders, oldest first.
+    pub orders: Vec<Arc<Order>>,
+    /// What was first reported, where it is still held.
+    pub first: Option<Arc<ReportRecord>>,
+}
+
+impl Board {
+    /// The cards of open incidents, newest first, at most so many; and whether there are more.
+    #[must_use]
+    pub fn open_cards(&self, limit: usize) -> (Vec<Card>, bool) {
+        let state = self.read();
+        let ids = state.open.iter().rev().map(|(_, id)| id);
+        (ids.take(limit).filter_map(|id| card(&state, id)).collect(), state.open.len() > limit)
+    }
+
+    /// The cards of these incidents, open or not; those that are gone have none.
+    #[must_use]
+    pub fn cards(&self, ids: &[IncidentId]) -> Vec<Card> {
+        let state = self.read();
+        ids.iter().filter_map(|id| card(&state, id)).collect()
+    }
+}
+
+pub(super) fn card(state: &State, id: &IncidentId) -> Option<Card> {
+    let order = |n| OrderId { incident: id.clone(), n };
+    Some(Card {
+        incident: state.incidents.get(id)?.clone(),
+        orders: state.orders.range(order(0)..=order(u32::MAX)).map(|(_, o)| o.clone()).collect(),
+        first: state.reports.range((id.clone(), 0)..=(id.clone(), u32::MAX)).next().map(|(_, r)| r.clone()),
+    })
+}

@@ -1,0 +1,60 @@
+//! `GET /v1/posts/{id}`: a post by itself with its live orders and what they are about: what its phone shows.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use serde_json::{Value, json};
+
+use super::params::Params;
+use super::{App, Problem, views};
+use crate::board::Card;
+use crate::engine::state::Order;
+use crate::wire::{clean, place, time};
+
+/// `GET /v1/posts/{id}`
+pub async fn unit(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+    Params::of(&uri)?.end()?;
+    let (books, now) = (app.gate.playbooks(), app.gate.now());
+    let found = books.iter().find_map(|book| {
+        let unit = app.board.units(book).into_iter().find(|unit| unit.spec.id.as_str() == id)?;
+        Some((unit, book))
+    });
+    let (post, book) = found.ok_or_else(|| Problem::not_found("post"))?;
+    let mut told = views::unit(&post, book, now);
+    let ids: Vec<_> = post.orders.iter().map(|o| o.id.incident.clone()).collect();
+    let cards = app.board.cards(&ids);
+    let name = |card: &Card| {
+        let place = &card.incident.place;
+        let site = place.site.as_ref().and_then(|s| book.areas.sites.get(s)).map(|s| &s.name);
+        let area = place.area.as_ref().and_then(|a| book.areas.areas.get(a)).map(|a| &a.name);
+        json!({ "site": site, "area": area })
+    };
+    told["orders"] = post
+        .orders
+        .iter()
+        .filter_map(|o| {
+            let card = cards.iter().find(|c| c.incident.id == o.id.incident)?;
+            Some(order(o, card, name(card)))
+        })
+        .collect();
+    told["now"] = time(now).into();
+    Ok(Json(told))
+}
+
+fn order(o: &Order, card: &Card, names: Value) -> Value {
+    let i = &*card.incident;
+    let category = i.category();
+    let mut told = views::order(o, Some(i));
+    if let Some(members) = told.as_object_mut() {
+        // How it was weighed is for those who answer for it.
+        members.remove("weighed");
+    }
+    told["category"] = category.as_str().into();
+    told["severity"] = json!(i.classification.severity);
+    told["lane"] = json!(i.classification.lane);
+    told["drill"] = i.drill().into();
+    told["place"] = place(&i.place);
+    told["names"] = clean(names);
+    told["words"] = card.first.as_ref().map(|r| r.report.text.reveal()).into();
+    told
+}

@@ -88,19 +88,19 @@ impl Bundle {
     }
 }
 
-/// The bundle, made when it is first asked for.
+/// The bundle, made when it is first asked for; with the newest change of its files.
 #[derive(Clone, Debug, Default)]
-pub struct Pages(Arc<Mutex<Option<Arc<Bundle>>>>);
+pub struct Pages(Arc<Mutex<Option<(u64, Arc<Bundle>)>>>);
 
 impl Pages {
     /// In a release always the same; in a debug build made anew when a file has changed.
     #[must_use]
     pub fn newest(&self) -> Arc<Bundle> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = if cfg!(debug_assertions) { changed() } else { 0 };
         match &*held {
-            Some(bundle) if !cfg!(debug_assertions) => Arc::clone(bundle),
-            Some(bundle) if changed() == Some(false) => Arc::clone(bundle),
-            _ => Arc::clone(held.insert(Arc::new(Bundle::of(&read())))),
+            Some((at, bundle)) if *at == changed => Arc::clone(bundle),
+            _ => Arc::clone(&held.insert((changed, Arc::new(Bundle::of(&read())))).1),
         }
     }
 }
@@ -109,12 +109,9 @@ fn read() -> BTreeMap<String, Cow<'static, [u8]>> {
     Files::iter().filter_map(|name| Some((name.to_string(), Files::get(&name)?.data))).collect()
 }
 
-/// Whether a file on the disk is newer than two seconds: then nobody can tell whether it was read already.
-#[expect(clippy::disallowed_methods, reason = "the age of a source file, in a debug build, decides nothing")]
-fn changed() -> Option<bool> {
-    let newest = Files::iter().filter_map(|name| Files::get(&name)?.metadata.last_modified()).max()?;
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_secs();
-    Some(now.saturating_sub(newest) < 2)
+/// When the newest file changed, in seconds.
+fn changed() -> u64 {
+    Files::iter().filter_map(|name| Files::get(&name)?.metadata.last_modified()).max().unwrap_or_default()
 }
 
 fn served(name: &str, plain: Vec<u8>, keep: HeaderValue, tag: &str) -> Served {

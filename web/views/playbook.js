@@ -48,7 +48,7 @@ class PlaybookPage extends HTMLElement {
         h('dt', {}, t('playbook.seen')), h('dd', {}, seen.map((s) => h('div.mono', {}, `${s.version} ${s.hash} · ${dayOf(s.at)} ${timeOf(s.at)}`)))),
       h('h2', {}, t('playbook.plans')),
       plans.map((plan) => h('details', { 'data-key': plan.id }, h('summary', {}, h('b.mono', {}, plan.id)), h('table', {}, h('thead', {}, h('tr', {}, h('th', {}, t('field.mark')), h('th', {}, t('playbook.limit')), h('th', {}, t('playbook.miss')))),
-        h('tbody', {}, plan.marks.map((/** @type {any} */ m) => h('tr', {}, h('td', {}, markName(m.name)), h('td.mono', {}, typeof m.limit === 'string' ? m.limit : JSON.stringify(m.limit)), h('td.mono', {}, (m.on_miss ?? []).join(', ')))))))),
+        h('tbody', {}, (plan.mark ?? []).map((/** @type {any} */ m) => h('tr', {}, h('td', {}, markName(m.name)), h('td.mono', {}, typeof m.limit === 'string' ? m.limit : JSON.stringify(m.limit)), h('td.mono', {}, (m.on_miss ?? []).join(', ')))))))),
       h('h2', {}, t('playbook.rules'), ' ', this.#rules?.rules.length ?? ''),
       h('table', {}, h('tbody', {}, this.#lines(this.#rules?.rules ?? []).slice(0, ROWS_MAX).map((r) => h('tr', { 'data-key': r.id }, h('td.mono', {}, r.id), h('td', {}, h(`span.severity.${r.severity}`, {}, word('severity', r.severity)), ' ', this.place.store.category(r.category, languageNow())), h('td.mono', {}, r.plan), h('td.mono.quiet', {}, flat(r.when)))))),
       h('h2', {}, t('playbook.modifiers')),

@@ -1,14 +1,13 @@
 // The command centre: the frame around the views, the keys and the command line.
 
 import { mayCommand, seat, session, signedIn, signOut, sitAt } from './lib/api.js';
-import { now, paceOf, timeOf } from './lib/clock.js';
+import { now, paceOf, span, timeOf } from './lib/clock.js';
 import { h, show } from './lib/dom.js';
 import { nextDue, orderStanding, SHAPES, standing } from './lib/late.js';
-import { languageNow, short, t, turn, word } from './lib/say.js';
+import { languageNow, markName, short, t, turn, word } from './lib/say.js';
 import { beep, flash, soundOn, turnSound } from './lib/sound.js';
 import { Store } from './lib/store.js';
 import { themeNow, turnTheme } from './lib/theme.js';
-import { span } from './lib/clock.js';
 import { DEEDS, openDeed } from './deeds.js';
 import { runLine, suggestions } from './line.js';
 import './views/board.js';
@@ -27,11 +26,17 @@ const KEYS_KEPT_AS = 'muster.single-keys';
 const TICK_MS = 500;
 
 const store = new Store();
+// For whoever measures from outside how soon a change is known here.
+/** @type {any} */ (globalThis).musterStore = store;
 /** What every view may use. */
 const place = {
   store,
   /** The incident the reader is at. */
   chosen: '',
+  /** The incident that will be late next. @type {string | undefined} */
+  next: /** @type {string | undefined} */ (undefined),
+  /** The incident the reader is at, as fully as it was read. @type {any} */
+  detail: null,
   /** @param {string} id */
   choose(id) {
     if (place.chosen === id) return;
@@ -67,7 +72,7 @@ async function begin() {
   app.append(h('a.skip', { href: '#content' }), top_, strip, main, foot);
   foot.append(h('label', { for: 'line' }, ':'), input, words, said);
   input.addEventListener('keydown', lineKey);
-  input.addEventListener('input', () => show(words, suggestions(input.value, place).map((value) => h('option', { value }))));
+  input.addEventListener('input', () => show(words, suggestions(input.value, place).map((/** @type {string} */ value) => h('option', { value }))));
   addEventListener('hashchange', route);
   addEventListener('muster:language', () => { shown = ''; route(); frame(); });
   addEventListener('muster:signed-out', () => location.replace('/sign-in'));
@@ -217,7 +222,6 @@ function drawStrip() {
         : h('span', {}, t('kpi.none'))));
 }
 
-import { markName } from './lib/say.js';
 /** @param {any} mark */
 const markNameOf = (mark) => (mark ? markName(mark.name) : '');
 

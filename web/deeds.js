@@ -32,7 +32,7 @@ export function nextPosts(c, place) {
     .sort((a, b) => Number(b.runner) - Number(a.runner) || a.far - b.far).slice(0, OFFERED);
 }
 
-const orderField = (/** @type {any} */ c, /** @type {(o: any) => boolean} */ wants, extra = []) => ({
+const orderField = (/** @type {any} */ c, /** @type {(o: any) => boolean} */ wants, /** @type {any[]} */ extra = []) => ({
   name: 'order', kind: 'select', required: !extra.length, choices: [...extra, ...c.orders.filter(wants).reverse().map((/** @type {any} */ o) =>
     [o.id, `${short(o.id)} ${o.post} ${word('state', o.state)}`])],
 });
@@ -239,9 +239,9 @@ function control(f, given, first) {
   const common = { name: f.name, required: f.required, autofocus: first };
   switch (f.kind) {
     case 'select':
-      return h('label', {}, label, h('select', common, f.choices.map(([id, text]) => h('option', { value: id, selected: id === value }, text))));
+      return h('label', {}, label, h('select', common, f.choices.map((/** @type {string[]} */ [id, text]) => h('option', { value: id, selected: id === value }, text))));
     case 'radio':
-      return h('fieldset.choices', {}, h('legend', {}, label), f.choices.map(([id, text, small], i) =>
+      return h('fieldset.choices', {}, h('legend', {}, label), f.choices.map((/** @type {string[]} */ [id, text, small], /** @type {number} */ i) =>
         h('label', {}, h('input', { type: 'radio', name: f.name, value: id, required: f.required, checked: value ? id === value : i === 0, autofocus: first && i === 0 }), h('span', {}, text, ' ', h('small', {}, small)))));
     case 'check':
       return h('label.check', {}, h('input', { type: 'checkbox', name: f.name }), label);

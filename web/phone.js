@@ -132,11 +132,31 @@ function alarm(before) {
   const gone = (before?.orders ?? []).filter((/** @type {any} */ o) => o.state !== 'cleared' && !done(o.id, 'cleared') && !done(o.id, 'declined') && !picture.orders.some((/** @type {any} */ n) => n.id === o.id));
   for (const o of fresh) seen.add(o.id);
   localStorage.setItem(SEEN, JSON.stringify([...seen].slice(-100)));
-  if (fresh.length) {
+  const called = picture.calls.some((/** @type {any} */ c) => !(before?.calls ?? []).some((/** @type {any} */ b) => b.incident === c.incident && b.n === c.n));
+  if (fresh.length || called) {
     navigator.vibrate?.([400, 150, 400, 150, 700]);
     beep(4);
   }
   for (const o of gone) if (!acted.has(o.id)) { say(`${t('phone.recalled')} ${short(o.id)}`, 'bad'); navigator.vibrate?.(300); }
+}
+
+/** Incidents whose all-call this post has answered, sent or not. @type {Set<string>} */
+const answeredCalls = new Set();
+
+/** All-calls that call this post and wait for its answer. */
+const calls = () => (picture?.calls ?? []).filter((/** @type {any} */ c) => Date.parse(c.until) > now() && !answeredCalls.has(`${c.incident}/${c.n}`));
+
+/** @param {any} c */
+const callBox = (c) => h(`section.order.call${c.drill ? '.drill' : ''}`, { 'data-key': `call-${c.incident}` },
+  h('div.line', {}, h('span.pill.soon', {}, '◆ ', t('phone.call')), h('span.number', {}, short(c.incident))),
+  h('p.where', {}, t('phone.call.text', { m: c.distance_m, until: timeOf(c.until) })),
+  h('div.acts', {}, h('button.big.first', { 'data-do': 'coming', 'data-arg': c.incident }, t('phone.call.coming')), h('button.big', { 'data-do': 'not-coming', 'data-arg': c.incident }, t('phone.call.not'))));
+
+/** @param {string} incident @param {boolean} coming */
+function answer(incident, coming) {
+  for (const c of calls()) if (c.incident === incident) answeredCalls.add(`${c.incident}/${c.n}`);
+  const what = coming ? 'signed' : 'declined';
+  void outbox.put('muster.act', source(), { incident, post, act: what, done_at: new Date(now()).toISOString() }, { label: what });
 }
 
 /** Orders this post has ended itself. @type {Set<string>} */
@@ -188,6 +208,7 @@ function body() {
   const current = list[0];
   return h('main', { 'data-key': 'main' },
     told.map((m) => h(`div.told.${m.kind || 'good'}`, { role: 'alert', 'data-key': m.at }, h('span', {}, m.text), h('button', { 'data-do': 'dismiss', 'data-arg': m.at }, t('phone.dismiss')))),
+    calls().map(callBox),
     current ? order(current) : h('section.free', { 'data-key': 'free' }, h('h1', {}, t('phone.free')), h('p', {}, t('phone.free.hint'))),
     list.length > 1 ? h('section.more', { 'data-key': 'more' }, h('h2', {}, t('phone.next', { n: list.length - 1 })), list.slice(1).map((/** @type {any} */ o) =>
       h('p', { 'data-key': o.id }, h(`span.severity.${o.severity}`, {}, word('severity', o.severity)), ' ', short(o.id), ' ', o.names.site ?? o.names.area ?? '', ' · ', word('state', o.state)))) : null,
@@ -253,6 +274,8 @@ function pressed(event) {
     case 'share': return share(sharing !== 'on');
     case 'on_duty': return void duties('on_duty');
     case 'off_duty': return void duties('off_duty');
+    case 'coming': return answer(arg, true);
+    case 'not-coming': return answer(arg, false);
     case 'act': return act(arg);
   }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::Board;
 use super::state::State;
+use crate::engine::Callee;
 use crate::engine::state::{Incident, Order, ReportRecord};
-use crate::model::{IncidentId, OrderId};
+use crate::model::{IncidentId, OrderId, PostId};
 
 /// An incident at a glance.
 #[derive(Clone, Debug)]
@@ -33,6 +34,23 @@ impl Board {
     pub fn cards(&self, ids: &[IncidentId]) -> Vec<Card> {
         let state = self.read();
         ids.iter().filter_map(|id| card(&state, id)).collect()
+    }
+}
+
+impl Board {
+    /// The open incidents whose all-call has called this post and waits for its answer, with the metres it is away.
+    #[must_use]
+    pub fn calls_of(&self, post: &PostId) -> Vec<(Arc<Incident>, u32)> {
+        let state = self.read();
+        let open = state.open.iter().rev().filter_map(|(_, id)| state.incidents.get(id));
+        let waits = |i: &Arc<Incident>| {
+            let call = i.all_call.as_ref().filter(|call| call.ended.is_none())?;
+            let stretches = state.calls.range((i.id.clone(), call.n, 0)..=(i.id.clone(), call.n, u32::MAX));
+            let mut units = stretches.flat_map(|(_, list)| &list.units).take(call.called as usize);
+            let unit = units.find(|u| u.unit == Callee::Post(post.clone()))?;
+            unit.coming.is_none().then_some((i.clone(), unit.distance_m))
+        };
+        open.filter_map(waits).collect()
     }
 }
 

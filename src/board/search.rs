@@ -78,7 +78,11 @@ impl Board {
             let order = |n| OrderId { incident: id.clone(), n };
             Some(Found {
                 incident: state.incidents.get(id)?.clone(),
-                reports: state.reports.range((id.clone(), 0)..=(id.clone(), u32::MAX)).map(|(_, r)| r.clone()).collect(),
+                reports: state
+                    .reports
+                    .range((id.clone(), 0)..=(id.clone(), u32::MAX))
+                    .map(|(_, r)| r.clone())
+                    .collect(),
                 orders: state.orders.range(order(0)..=order(u32::MAX)).map(|(_, o)| o.clone()).collect(),
             })
         };

@@ -100,8 +100,21 @@ fn words(f: &Found) -> String {
 }
 
 const COLUMNS: [&str; 15] = [
-    "incident", "received_at", "state", "category", "severity", "ring", "lane", "level", "county", "area", "site",
-    "drill", "posts", "disposition", "words",
+    "incident",
+    "received_at",
+    "state",
+    "category",
+    "severity",
+    "ring",
+    "lane",
+    "level",
+    "county",
+    "area",
+    "site",
+    "drill",
+    "posts",
+    "disposition",
+    "words",
 ];
 
 fn table(found: &[Found], books: &[Arc<Playbook>]) -> Result<Vec<u8>, csv::Error> {

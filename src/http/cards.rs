@@ -23,7 +23,8 @@ pub async fn cards(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Prob
     let named = p.list("incident");
     let limit = p.limit(&app.options)?;
     p.end()?;
-    let wrong = |_| Problem::parameter("incident", "is no incident id").hint("<command area>-<yyyymmdd>-<n>, by commas");
+    let wrong =
+        |_| Problem::parameter("incident", "is no incident id").hint("<command area>-<yyyymmdd>-<n>, by commas");
     let ids: Vec<IncidentId> = named.iter().map(|id| id.parse()).collect::<Result<_, _>>().map_err(wrong)?;
     let max = app.options.page_max.get();
     if ids.len() > max {
@@ -43,9 +44,10 @@ fn card(c: &Card) -> Value {
     let words = c.first.as_ref().map(|r| r.report.text.reveal()).filter(|t| !t.is_empty());
     told["words"] = words.map(|t| t.chars().take(WORDS_CHARS_MAX).collect::<String>()).into();
     let own = i.marks.iter().filter(|run| run.state.waits()).filter_map(|run| views::mark_of(i, None, run));
-    let theirs = c.orders.iter().flat_map(|o| {
-        o.marks.iter().filter(|run| run.state.waits()).filter_map(|run| views::mark_of(i, Some(o), run))
-    });
+    let theirs = c
+        .orders
+        .iter()
+        .flat_map(|o| o.marks.iter().filter(|run| run.state.waits()).filter_map(|run| views::mark_of(i, Some(o), run)));
     told["marks"] = own.chain(theirs).collect();
     told["orders"] = c.orders.iter().map(|o| order(o)).collect();
     told["holds"] = i.holds.iter().map(|mark| mark.as_ref().map_or("all", |m| m.as_str())).collect();

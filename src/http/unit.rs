@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::params::Params;
 use super::{App, Problem, views};
 use crate::board::Card;
-use crate::engine::state::Order;
+use crate::engine::state::{Incident, Order};
 use crate::wire::{clean, place, time};
 
 /// `GET /v1/posts/{id}`
@@ -37,8 +37,18 @@ pub async fn unit(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> R
             Some(order(o, card, name(card)))
         })
         .collect();
+    told["calls"] = app.board.calls_of(&post.spec.id).iter().map(|(i, metres)| call(i, *metres)).collect();
     told["now"] = time(now).into();
     Ok(Json(told))
+}
+
+/// An all-call that waits for this post's answer.
+fn call(i: &Incident, distance_m: u32) -> Value {
+    let call = i.all_call.as_ref();
+    clean(json!({
+        "incident": i.id, "n": call.map(|c| c.n), "reason": call.map(|c| &c.reason), "until": call.map(|c| time(c.until)),
+        "distance_m": distance_m, "place": place(&i.place), "drill": i.drill(),
+    }))
 }
 
 fn order(o: &Order, card: &Card, names: Value) -> Value {

@@ -66,12 +66,12 @@ impl Bundle {
         let folder = FOLDER.replace('~', &digest);
         let list: Vec<String> = assets.iter().map(|(name, _)| format!("{folder}{name}")).collect();
         let list = serde_json::to_string(&list).unwrap_or_default();
-        let filled = |bytes: &[u8]| {
-            String::from_utf8_lossy(bytes).replace(FOLDER, &folder).replace(LIST, &list).into_bytes()
-        };
+        let filled =
+            |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(FOLDER, &folder).replace(LIST, &list).into_bytes();
         let tag = format!("\"{digest}\"");
         let page = |(name, bytes): (&String, &Cow<'_, [u8]>)| (name.clone(), served(name, filled(bytes), ASK, &tag));
-        let file = |(name, bytes): (&String, &Cow<'_, [u8]>)| (name.clone(), served(name, bytes.to_vec(), FOREVER, &tag));
+        let file =
+            |(name, bytes): (&String, &Cow<'_, [u8]>)| (name.clone(), served(name, bytes.to_vec(), FOREVER, &tag));
         Self { pages: pages.into_iter().map(page).collect(), files: assets.into_iter().map(file).collect(), digest }
     }
 

@@ -13,5 +13,6 @@ mod kit;
 mod limits;
 mod reads;
 mod reports;
+mod screen;
 mod stream;
 mod webhook;

@@ -521,7 +521,8 @@ impl City {
             self.fail(format!("{} claims were made in peace", self.seen.claims_in_peace));
         }
         if self.plan.kind == Kind::TwoForAnHour {
-            let newest = (self.log.first()..self.log.end()).rev().find_map(|offset| self.log.get(offset)?.record.as_ref());
+            let newest =
+                (self.log.first()..self.log.end()).rev().find_map(|offset| self.log.get(offset)?.record.as_ref());
             let low = newest.map_or(0, |record| record.low.offset);
             if self.log.end() > low + MARK_BEHIND_MAX {
                 self.fail(format!("the log goes to {}, and its mark stays at {low}", self.log.end()));

@@ -97,7 +97,9 @@ impl Truth {
         self.begins = low.offset;
         self.line = offset + 1;
         self.shaken = false;
-        let given_up = self.steps.split_off(&self.steps.iter().find(|(_, (at, _))| *at >= low.offset).map_or(u64::MAX, |(n, _)| *n));
+        let given_up = self
+            .steps
+            .split_off(&self.steps.iter().find(|(_, (at, _))| *at >= low.offset).map_or(u64::MAX, |(n, _)| *n));
         self.given_up.extend(given_up.into_values().map(|(_, step)| step));
         for at in low.offset..offset {
             let place = usize::try_from(at).expect("small");

@@ -513,4 +513,9 @@ export const en = {
   'by.seat': 'seat',
   'theme.night': 'night',
   'theme.day': 'day',
+  'notice.mark-warning': 'mark about to pass',
+  'phone.call': 'all-call',
+  'phone.call.text': 'help is needed {m} m away, until {until}',
+  'phone.call.coming': 'coming',
+  'phone.call.not': 'cannot come',
 };

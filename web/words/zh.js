@@ -513,4 +513,9 @@ export const zh = {
   'by.seat': '席位',
   'theme.night': '夜间',
   'theme.day': '日间',
+  'notice.mark-warning': '时限将到',
+  'phone.call': '一呼百应',
+  'phone.call.text': '{m} 米外需要支援，{until} 前',
+  'phone.call.coming': '我去',
+  'phone.call.not': '不能去',
 };

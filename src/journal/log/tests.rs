@@ -159,12 +159,15 @@ fn what_is_no_record_of_ours_says_why() {
     let newer = written.replace(r#""v":1"#, r#""v":2,"shape":"unknown""#);
     assert_eq!(Record::decode(newer.as_bytes()), Err(Malformed::Newer(2)));
     assert!(Malformed::Newer(2).to_string().contains("start the newer Muster"));
-    let foreign = ["", "null", "[]", "{}", "hello", r#"{"v":1}"#, r#"{"v":-1}"#, "{\"v\":1,\"kind\":\"claim\"", "\u{0}"];
+    let foreign =
+        ["", "null", "[]", "{}", "hello", r#"{"v":1}"#, r#"{"v":-1}"#, "{\"v\":1,\"kind\":\"claim\"", "\u{0}"];
     for text in foreign {
         assert!(matches!(Record::decode(text.as_bytes()), Err(Malformed::Foreign(_))), "{text}");
     }
     let lacking = written.replace(r#""claim""#, r#""step""#);
-    let Err(Malformed::Foreign(why)) = Record::decode(lacking.as_bytes()) else { panic!("a step without a step was read") };
+    let Err(Malformed::Foreign(why)) = Record::decode(lacking.as_bytes()) else {
+        panic!("a step without a step was read")
+    };
     assert_eq!(why, "it lacks its step");
 }
 
@@ -210,9 +213,9 @@ fn write(landings: &[Landing], sweep_age: u64) -> (Stood, Fold) {
         let body = match landing {
             Landing::Step { changes, takes, ahead, tells } => {
                 next_input += u64::from(*takes);
-                let documents = changes.iter().map(|(key, live)| {
-                    document(&format_smolstr!("d{key}"), live.then_some(&*next_input.to_string()))
-                });
+                let documents = changes
+                    .iter()
+                    .map(|(key, live)| document(&format_smolstr!("d{key}"), live.then_some(&*next_input.to_string())));
                 let number = fold.stand().step + 1;
                 let mut step = Step { number, documents: documents.collect(), ..Step::default() };
                 step.at = fold.stand().at;

@@ -183,7 +183,7 @@ function drawTop() {
     h('div.state.controls', {},
       h('button', { 'data-do': 'sound', 'aria-pressed': String(soundOn()) }, t(soundOn() ? 'top.sound.on' : 'top.sound.off')),
       h('button', { 'data-do': 'theme' }, t(`theme.${themeNow() === 'night' ? 'day' : 'night'}`)),
-      h('button', { 'data-do': 'language', 'aria-label': t('top.language.label'), lang: languageNow() === 'zh' ? 'en' : 'zh-CN' }, t('top.language')),
+      h('button', { 'data-do': 'language', 'aria-label': `${t('top.language')} ${t('top.language.label')}`, lang: languageNow() === 'zh' ? 'en' : 'zh-CN' }, t('top.language')),
       h('button', { 'data-do': 'help' }, t('nav.help'), ' ', h('kbd', { 'aria-hidden': 'true' }, '?')),
       session.role === 'open' ? h('button', { 'data-do': 'seat', title: t('role_name.open') }, seat())
         : h('button', { 'data-do': 'sign-out', title: t('top.sign_out') }, session.principal, ' · ', word('role_name', session.role))));
@@ -286,6 +286,8 @@ function lineKey(event) {
   event.preventDefault();
   const text = input.value.trim().replace(/^[:/]/, '');
   input.value = '';
+  // The keys act again.
+  input.blur();
   if (text) runLine(text, place, act);
 }
 

@@ -134,10 +134,10 @@ function alarm(before) {
   localStorage.setItem(SEEN, JSON.stringify([...seen].slice(-100)));
   const called = picture.calls.some((/** @type {any} */ c) => !(before?.calls ?? []).some((/** @type {any} */ b) => b.incident === c.incident && b.n === c.n));
   if (fresh.length || called) {
-    navigator.vibrate?.([400, 150, 400, 150, 700]);
+    vibrate([400, 150, 400, 150, 700]);
     beep(4);
   }
-  for (const o of gone) if (!acted.has(o.id)) { say(`${t('phone.recalled')} ${short(o.id)}`, 'bad'); navigator.vibrate?.(300); }
+  for (const o of gone) if (!acted.has(o.id)) { say(`${t('phone.recalled')} ${short(o.id)}`, 'bad'); vibrate(300); }
 }
 
 /** Incidents whose all-call this post has answered, sent or not. @type {Set<string>} */
@@ -162,6 +162,11 @@ function answer(incident, coming) {
 /** Orders this post has ended itself. @type {Set<string>} */
 const acted = new Set();
 const done = (/** @type {string} */ order, /** @type {string} */ act) => outbox.waiting.some((a) => a.order === order && a.sent.data.act === act);
+
+/** Shakes the phone, once somebody has touched it: before that a browser does not let us. @param {number | number[]} pattern */
+function vibrate(pattern) {
+  if (navigator.userActivation?.hasBeenActive) navigator.vibrate?.(pattern);
+}
 
 /** @param {string} text @param {string} [kind] */
 function say(text, kind = '') {
@@ -189,7 +194,7 @@ function head() {
     h('div.who', {}, h('b', {}, post || 'Muster'), picture?.name ? h('span', {}, picture.name) : null),
     h('div.tools', {},
       h('button', { 'data-do': 'theme' }, t(`theme.${themeNow() === 'night' ? 'day' : 'night'}`)),
-      h('button', { 'data-do': 'language', 'aria-label': t('top.language.label'), lang: languageNow() === 'zh' ? 'en' : 'zh-CN' }, t('top.language'))),
+      h('button', { 'data-do': 'language', 'aria-label': `${t('top.language')} ${t('top.language.label')}`, lang: languageNow() === 'zh' ? 'en' : 'zh-CN' }, t('top.language'))),
     h('div.health', { role: 'status', id: 'health' },
       cut ? h('span.pill.lost', {}, '▲ ', cut) : post ? h('span.pill.fresh', {}, '● ', t('live.fresh')) : null,
       outbox.waiting.length ? h('span.pill.old', { id: 'queue' }, '◆ ', t('phone.queue', { n: outbox.waiting.length })) : null,
@@ -263,7 +268,7 @@ function pressed(event) {
   switch (button.getAttribute('data-do')) {
     case 'language': return turn();
     case 'theme': turnTheme(); return draw();
-    case 'alerts': turnSound(); navigator.vibrate?.(80); return draw();
+    case 'alerts': turnSound(); vibrate(80); return draw();
     case 'dismiss': told = told.filter((m) => String(m.at) !== arg); return draw();
     case 'start': {
       const field = /** @type {HTMLInputElement} */ (app.querySelector('input[name=post]'));
@@ -292,7 +297,7 @@ function act(what) {
 
 /** @param {any} o @param {string} what @param {Record<string, unknown>} more */
 function put(o, what, more) {
-  navigator.vibrate?.(60);
+  vibrate(60);
   if (what === 'cleared' || what === 'declined') acted.add(o.id);
   const data = { order: o.id, post, act: what, done_at: new Date(now()).toISOString(), ...more };
   void outbox.put('muster.act', source(), data, { label: what, order: o.id });

@@ -14,7 +14,7 @@ function draw() {
   show(app,
     h('header.bar', {}, h('div.who', {}, h('b', {}, 'Muster')), h('div.tools', {},
       h('button', { 'data-do': 'theme' }, t(`theme.${themeNow() === 'night' ? 'day' : 'night'}`)),
-      h('button', { 'data-do': 'language', 'aria-label': t('top.language.label'), lang: languageNow() === 'zh' ? 'en' : 'zh-CN' }, t('top.language')))),
+      h('button', { 'data-do': 'language', 'aria-label': `${t('top.language')} ${t('top.language.label')}`, lang: languageNow() === 'zh' ? 'en' : 'zh-CN' }, t('top.language')))),
     h('main', {}, h('form.choose', {},
       h('h1', {}, t('sign_in.title')),
       session.role === 'open' ? h('p', {}, t('sign_in.open')) : null,

@@ -23,7 +23,7 @@ class CityMap extends HTMLElement {
   /** @type {{ x: number, y: number } | null} */
   #grip = null;
   #drawn = '';
-  #svg = s('svg', { role: 'img', preserveAspectRatio: 'xMidYMid meet' });
+  #svg = s('svg', { role: 'group', preserveAspectRatio: 'xMidYMid meet' });
   #land = s('g');
   #moving = s('g');
   #controls = h('div.controls', { role: 'group' });

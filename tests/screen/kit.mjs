@@ -11,6 +11,9 @@ const { MUSTER, SCREEN_TOOLS, CHROMIUM } = process.env;
 export const require = createRequire(`${SCREEN_TOOLS}/`);
 const { chromium } = require('playwright-core');
 
+/** Bounds of time hold as they stand at full length, on a machine that does nothing else; otherwise with so much room. */
+export const ROOM = process.env.MUSTER_LONG ? 1 : 5;
+
 export const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 
 export function assert(holds, what) {

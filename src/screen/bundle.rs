@@ -90,7 +90,9 @@ impl Bundle {
 
 /// The bundle, made when it is first asked for; with the newest change of its files.
 #[derive(Clone, Debug, Default)]
-pub struct Pages(Arc<Mutex<Option<(u64, Arc<Bundle>)>>>);
+pub struct Pages(Arc<Mutex<Made>>);
+
+type Made = Option<(u64, Arc<Bundle>)>;
 
 impl Pages {
     /// In a release always the same; in a debug build made anew when a file has changed.

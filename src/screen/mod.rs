@@ -50,7 +50,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>(metrics: &Arc<Metrics>) -> Route
         .route("/post.webmanifest", page("post.webmanifest"))
         .route("/post-worker.js", page("post-worker.js"))
         .route("/app/{digest}/{*file}", files)
-        .route("/csp", post(move |body| policy::reported(Arc::clone(&metrics), body)))
+        .route("/csp", post(move |body: axum::body::Bytes| async move { policy::reported(&metrics, &body) }))
 }
 
 fn answer(found: Option<bundle::Served>, headers: &HeaderMap) -> Response {

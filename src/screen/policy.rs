@@ -1,7 +1,5 @@
 //! What a browser is told about our pages, and what it tells us when one of them breaks that.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tracing::warn;
@@ -43,7 +41,7 @@ pub fn stamp(headers: &mut HeaderMap, worker: bool) {
 const REPORT_BYTES_MAX: usize = 4096;
 
 /// `POST /csp`: a browser says that a page broke the policy. Counted; of its words only the directive is logged.
-pub async fn reported(metrics: Arc<Metrics>, body: Bytes) -> StatusCode {
+pub fn reported(metrics: &Metrics, body: &Bytes) -> StatusCode {
     metrics.csp_reports.inc();
     let told = serde_json::from_slice::<serde_json::Value>(&body[..body.len().min(REPORT_BYTES_MAX)]).ok();
     let directive = told.as_ref().and_then(|r| r["csp-report"]["effective-directive"].as_str()).unwrap_or("unknown");

@@ -15,7 +15,7 @@ if (PICTURES) mkdirSync(PICTURES, { recursive: true });
 async function picture(page, name) {
   if (!PICTURES) return;
   await page.waitForTimeout(700);
-  await page.screenshot({ path: `${PICTURES}/${name}.jpg`, type: 'jpeg', quality: 58, scale: 'css' });
+  await page.screenshot({ path: `${PICTURES}/${name}.jpg`, type: 'jpeg', quality: 45, scale: 'css' });
 }
 
 const browser = await launch();

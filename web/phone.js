@@ -191,7 +191,7 @@ function draw() {
 function head() {
   const cut = !navigator.onLine ? t('phone.offline') : stream && !stream.live ? t('phone.lost') : '';
   return h('header.bar', { 'data-key': 'head' },
-    h('div.who', {}, h('b', {}, post || 'Muster'), picture?.name ? h('span', {}, picture.name) : null),
+    h('div.who', {}, h('b', {}, post || 'Muster'), picture?.name && !post.startsWith(picture.name) ? h('span', {}, picture.name) : null),
     h('div.tools', {},
       h('button', { 'data-do': 'theme' }, t(`theme.${themeNow() === 'night' ? 'day' : 'night'}`)),
       h('button', { 'data-do': 'language', 'aria-label': `${t('top.language')} ${t('top.language.label')}`, lang: languageNow() === 'zh' ? 'en' : 'zh-CN' }, t('top.language'))),

@@ -10,6 +10,8 @@ import { DEEDS } from '../deeds.js';
 
 /** Between two readings of the same incident. */
 const GAP_MS = 200;
+/** Lines of the timeline that are drawn; the newest. */
+const LINES_MAX = 500;
 const FACTS = ['issued', 'sent', 'delivered', 'signed', 'en_route', 'on_scene', 'first_report', 'cleared'];
 
 class Incident extends HTMLElement {
@@ -144,11 +146,11 @@ class Incident extends HTMLElement {
     const rule = this.#rules?.rules.find((/** @type {any} */ r) => r.id === c.rule);
     const names = new Map((this.#rules?.keywords ?? []).map((/** @type {any} */ k) => [k.id, k]));
     const asks = rule ? Object.entries(rule.when).filter(([, v]) => v !== null && (!Array.isArray(v) || v.length) && v !== '24h').map(([k, v]) =>
-      `${k}: ${(Array.isArray(v) ? v : [v]).map((x) => (names.get(x)?.words ? `${names.get(x).zh || x}（${names.get(x).words.slice(0, 6).join('、')}…）` : typeof x === 'object' ? JSON.stringify(x) : x)).join(', ')}`) : [];
+      `${word('when', k)}: ${(Array.isArray(v) ? v : [v]).map((x) => (names.get(x)?.words ? `${names.get(x).zh || x}（${names.get(x).words.slice(0, 6).join('、')}…）` : typeof x === 'object' ? JSON.stringify(x) : x)).join(', ')}`) : [];
     return h('section', { 'data-key': 'why' }, h('h2', {}, t('incident.why')), h('dl.pairs', {},
       h('dt', {}, t('incident.why.rule')), h('dd.mono', {}, c.rule, ' → ', c.category, ' ', rule ? word('severity', rule.severity) : ''),
       asks.length ? h('dt', {}, t('incident.why.asks')) : null, asks.length ? h('dd', {}, asks.map((a) => h('div', {}, a))) : null,
-      h('dt', {}, t('incident.why.modifiers')), h('dd.mono', {}, c.modifiers.length ? c.modifiers.map((/** @type {any} */ m) => `${m.id} (${m.step})`).join(', ') : t('incident.why.none')),
+      h('dt', {}, t('incident.why.modifiers')), h('dd.mono', {}, c.modifiers.length ? c.modifiers.map((/** @type {any} */ m) => `${m.id} (${word('step', m.step)})`).join(', ') : t('incident.why.none')),
       h('dt', {}, t('incident.why.plan')), h('dd.mono', {}, i.plan),
       h('dt', {}, t('incident.why.playbook')), h('dd.mono', {}, c.playbook),
       i.agencies.length ? h('dt', {}, t('incident.agencies')) : null, i.agencies.length ? h('dd', {}, i.agencies.join(', ')) : null,
@@ -169,7 +171,7 @@ class Incident extends HTMLElement {
     const post = this.place.store.posts.get(o.post);
     const marks = (o.marks ?? []).filter((/** @type {any} */ m) => ['running', 'missed'].includes(m.state));
     return h(`div.order.${kind}`, { 'data-key': o.id },
-      h('div.title', {}, h(`span.chip.${kind}`, { 'aria-hidden': 'true' }, ORDER_SHAPES[kind]), h('span', {}, o.post), post?.name ? h('span.quiet', {}, post.name) : null,
+      h('div.title', {}, h(`span.chip.${kind}`, { 'aria-hidden': 'true' }, ORDER_SHAPES[kind]), h('span', {}, o.post), post?.name && !o.post.startsWith(post.name) ? h('span.quiet', {}, post.name) : null,
         h('span.pill', {}, word('role', o.role)), h(`span.pill.${kind}`, {}, kind === 'undelivered' || kind === 'delivered' ? t(`order.${kind}`) : word('state', o.state)),
         o.recall ? h('span.quiet', {}, word('recall', o.recall)) : null,
         h('span.quiet.number', {}, short(o.id), ' · ', word('cause', o.cause))),
@@ -189,9 +191,9 @@ class Incident extends HTMLElement {
     return h('div.why', {},
       h('div', {}, h('b', {}, t('incident.orders.why'), ' '), t('incident.orders.chosen', { cost: w.cost_s, travel: w.travel_s }), '; ',
         w.runner_up ? t('incident.orders.runner', { post: w.runner_up[0], more: w.runner_up[1] }) : t('incident.orders.no_runner')),
-      w.reasons.length ? h('div', {}, t('incident.orders.reasons'), ': ', w.reasons.join(' · ')) : null,
-      rejected.length ? h('div', {}, t('incident.orders.rejected'), ': ', rejected.map((/** @type {any} */ r) => `${r[0]} (${r[1]})`).join(', ')) : null,
-      w.rejected_counts.length ? h('div', {}, t('incident.orders.counts'), ': ', w.rejected_counts.map((/** @type {any} */ r) => `${r[0]} ${r[1]}`).join(', ')) : null);
+      w.reasons.length ? h('div', {}, t('incident.orders.reasons'), ': ', w.reasons.map(weighedBy).join(' · ')) : null,
+      rejected.length ? h('div', {}, t('incident.orders.rejected'), ': ', rejected.map((/** @type {any} */ r) => `${r[0]} (${weighedBy(r[1])})`).join(', ')) : null,
+      w.rejected_counts.length ? h('div', {}, t('incident.orders.counts'), ': ', w.rejected_counts.map((/** @type {any} */ r) => `${weighedBy(r[0])} ${r[1]}`).join(', ')) : null);
   }
 
   /** @param {any} i */
@@ -221,10 +223,16 @@ class Incident extends HTMLElement {
   #timeline() {
     return h('section', { 'data-key': 'timeline' }, h('h2', {}, t('incident.timeline'), h('span.quiet.number', {}, this.#lines.length)),
       this.#cut ? h('p.quiet', {}, t('incident.timeline.cut')) : null,
-      h('ol.timeline', {}, [...this.#lines].reverse().map((l) => h(`li.${l.what}`, { 'data-key': l.rev, title: l.text },
+      h('ol.timeline', {}, this.#lines.slice(-LINES_MAX).reverse().map((l) => h(`li.${l.what}`, { 'data-key': l.rev, title: l.text },
         h('time', {}, timeOf(l.at)), h('span.by', {}, l.by.kind === 'engine' ? t('by.engine') : l.by.id),
         h('span.what', {}, happened(l))))));
   }
+}
+
+/** A reason of the choice in the reader's words; what stands before a colon is a figure. @param {string} reason */
+function weighedBy(reason) {
+  const [, figure = '', rest = reason] = /^(\+\d+s: )(.*)$/.exec(reason) ?? [];
+  return figure + word('weighed', rest);
 }
 
 customElements.define('muster-incident', Incident);

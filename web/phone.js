@@ -41,8 +41,6 @@ let post = '';
 let picture = null;
 /** @type {any[]} */
 let told = [];
-/** @type {Map<string, any>} */
-let categories = new Map();
 /** @type {number | null} */
 let watching = null;
 let fixedAt = 0;
@@ -50,7 +48,7 @@ let fixedAt = 0;
 let sharing = 'off';
 let unknown = false;
 
-const source = () => `post/${post}`;
+const source = () => session.source ?? `post/${post}`;
 
 async function begin() {
   try {
@@ -110,7 +108,6 @@ async function read() {
   do {
     again = false;
     try {
-      if (!categories.size) ask('/v1/playbook').then((p) => { categories = new Map(p.categories.map((/** @type {any} */ c) => [c.id, c])); draw(); }, () => {});
       const before = picture;
       picture = await ask(`/v1/posts/${encodeURIComponent(post)}`);
       unknown = false;
@@ -231,13 +228,13 @@ function order(o) {
   const point = o.place.position;
   const mark = (o.marks ?? []).filter((/** @type {any} */ m) => ['running', 'missed'].includes(m.state)).sort((/** @type {any} */ a, /** @type {any} */ b) => (a.due_at < b.due_at ? -1 : 1))[0];
   const left = mark ? Date.parse(mark.limit_at) - now() : 0;
-  const acts = NEXT[o.state] ?? [];
-  const category = categories.get(o.category);
+  // A hold is a command, and a post that signs in may give none.
+  const acts = (NEXT[o.state] ?? []).filter((act) => act !== 'hold' || session.role !== 'post');
   return h(`section.order${o.drill ? '.drill' : ''}`, { 'data-key': o.id, 'aria-label': short(o.id) },
     o.drill ? h('div.pill.drill', {}, '◇ ', t('drill.page')) : null,
     h('div.line', {}, h(`span.severity.${o.severity}`, {}, word('severity', o.severity)), o.lane === 'bottom-line' ? h('span.pill.bottom', {}, '■ ', t('lane.bottom-line')) : null,
       h('span.pill', {}, word('role', o.role)), h('span.number', {}, short(o.id))),
-    h('h1', {}, category?.[languageNow()] ?? o.category.split('/').pop()),
+    h('h1', {}, o.title?.[languageNow()] || o.category.split('/').pop()),
     h('p.where', {}, where || '—'),
     point ? h('p.number.quiet', {}, `${point.lat.toFixed(5)}, ${point.lon.toFixed(5)}`) : null,
     o.words ? h('p.words', {}, o.words) : null,

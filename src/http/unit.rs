@@ -9,6 +9,7 @@ use super::params::Params;
 use super::{App, Problem, views};
 use crate::board::Card;
 use crate::engine::state::{Incident, Order};
+use crate::playbook::Playbook;
 use crate::wire::{clean, place, time};
 
 /// `GET /v1/posts/{id}`
@@ -23,20 +24,11 @@ pub async fn unit(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> R
     let mut told = views::unit(&post, book, now);
     let ids: Vec<_> = post.orders.iter().map(|o| o.id.incident.clone()).collect();
     let cards = app.board.cards(&ids);
-    let name = |card: &Card| {
-        let place = &card.incident.place;
-        let site = place.site.as_ref().and_then(|s| book.areas.sites.get(s)).map(|s| &s.name);
-        let area = place.area.as_ref().and_then(|a| book.areas.areas.get(a)).map(|a| &a.name);
-        json!({ "site": site, "area": area })
-    };
-    told["orders"] = post
-        .orders
-        .iter()
-        .filter_map(|o| {
-            let card = cards.iter().find(|c| c.incident.id == o.id.incident)?;
-            Some(order(o, card, name(card)))
-        })
-        .collect();
+    let live = post.orders.iter().filter_map(|o| {
+        let card = cards.iter().find(|c| c.incident.id == o.id.incident)?;
+        Some(order(o, card, book))
+    });
+    told["orders"] = live.collect();
     told["calls"] = app.board.calls_of(&post.spec.id).iter().map(|(i, metres)| call(i, *metres)).collect();
     told["now"] = time(now).into();
     Ok(Json(told))
@@ -51,20 +43,24 @@ fn call(i: &Incident, distance_m: u32) -> Value {
     }))
 }
 
-fn order(o: &Order, card: &Card, names: Value) -> Value {
+/// An order with what it is about, in words.
+fn order(o: &Order, card: &Card, book: &Playbook) -> Value {
     let i = &*card.incident;
-    let category = i.category();
     let mut told = views::order(o, Some(i));
     if let Some(members) = told.as_object_mut() {
         // How it was weighed is for those who answer for it.
         members.remove("weighed");
     }
-    told["category"] = category.as_str().into();
+    let site = i.place.site.as_ref().and_then(|s| book.areas.sites.get(s)).map(|s| &s.name);
+    let area = i.place.area.as_ref().and_then(|a| book.areas.areas.get(a)).map(|a| &a.name);
+    let title = book.taxonomy.categories.get(i.category()).map(|c| json!({ "zh": c.zh, "en": c.en }));
+    told["category"] = i.category().as_str().into();
+    told["title"] = title.into();
     told["severity"] = json!(i.classification.severity);
     told["lane"] = json!(i.classification.lane);
     told["drill"] = i.drill().into();
     told["place"] = place(&i.place);
-    told["names"] = clean(names);
+    told["names"] = clean(json!({ "site": site, "area": area }));
     told["words"] = card.first.as_ref().map(|r| r.report.text.reveal()).into();
     told
 }

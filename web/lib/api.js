@@ -2,7 +2,7 @@
 
 import { heard } from './clock.js';
 
-/** @typedef {{ principal: string, role: string, areas: string[], post?: string, csrf?: string }} Session */
+/** @typedef {{ principal: string, role: string, areas: string[], post?: string, source?: string, csrf?: string }} Session */
 
 /** @type {Session} */
 const OPEN = { principal: '', role: 'open', areas: [] };
@@ -125,7 +125,7 @@ export const seat = () => session.principal || localStorage.getItem(SEAT) || 'co
 export const sitAt = (name) => localStorage.setItem(SEAT, name);
 
 /** Orders something. @param {Record<string, unknown>} data */
-export const command = (data) => send(event('muster.command', `screen/${seat()}`, { by: seat(), ...data }));
+export const command = (data) => send(event('muster.command', session.source ?? `screen/${seat()}`, { by: seat(), ...data }));
 
 /** Whether whoever is signed in may command. */
 export const mayCommand = () => ['open', 'operator', 'supervisor'].includes(session.role);

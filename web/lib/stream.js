@@ -103,7 +103,7 @@ export class Stream extends EventTarget {
     if (this.#asking || this.age < QUIET_MS) return;
     this.#asking = true;
     try {
-      await ask('/v1/cards?limit=1', { signal: AbortSignal.timeout(LOST_MS - QUIET_MS) });
+      await ask('/livez', { signal: AbortSignal.timeout(LOST_MS - QUIET_MS) });
       // Somebody is there; whether we hear is another matter.
       if (this.#source?.readyState === EventSource.OPEN) this.#alive();
       else this.#lost();

@@ -35,7 +35,7 @@ fn named(text: &str) -> Vec<&str> {
     fenced(text)
         .into_iter()
         .filter(|(l, _)| l.starts_with("| `muster "))
-        .map(|(l, _)| l.split('`').nth(1).unwrap())
+        .map(|(l, _)| l.split('`').nth(1).expect("a command between ticks"))
         .collect()
 }
 

@@ -5,7 +5,7 @@ import { ask, mayCommand } from '../lib/api.js';
 import { happened, languageNow, markName, short, t, word } from '../lib/say.js';
 import { h, show } from '../lib/dom.js';
 import { ORDER_SHAPES, orderStanding, SHAPES, standing } from '../lib/late.js';
-import { dayOf, span, timeOf } from '../lib/clock.js';
+import { dayOf, now, span, timeOf } from '../lib/clock.js';
 import { DEEDS } from '../deeds.js';
 
 /** Between two readings of the same incident. */
@@ -120,7 +120,7 @@ class Incident extends HTMLElement {
         h('span.pill', {}, word('state', i.state)),
         mark ? h(`span.pill.${kind}`, {}, SHAPES[kind], ' ', markName(mark.name), ' ', t(`standing.${kind}`, { span: span(left) })) : null),
       h('h1', {}, h('span.number', {}, short(i.id)), ' ', store.category(c.category, languageNow())),
-      h('div.quiet', {}, store.place(i.place), ' · ', t('incident.received'), ' ', dayOf(i.received_at), ' ', h('time', {}, timeOf(i.received_at)), ' · ', h('span.mono', {}, i.id)),
+      h('div.quiet', {}, store.place(i.place), ' · ', t('incident.received'), ' ', dayOf(i.received_at), ' ', h('time', {}, timeOf(i.received_at)), ' (', t('incident.ago', { span: span(now() - Date.parse(i.received_at)) }), ') · ', h('span.mono', {}, i.id)),
       i.reports[0]?.text ? h('p.words', {}, i.reports[0].text) : null,
       i.closed ? h('div', {}, h('span.pill.reported', {}, t('incident.closed'), ' ', timeOf(i.closed.at), ' ', word('disposition', i.closed.disposition))) : null,
       i.all_call ? h('div.over', {}, h('span.pill.soon', {}, t('incident.all_call'), ' ', t('calls.radius', { m: i.all_call.radius_m })),

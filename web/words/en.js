@@ -566,4 +566,5 @@ export const en = {
   'step.raised': 'raised',
   'step.held': 'held',
   'step.lowered': 'lowered',
+  'incident.ago': '{span} ago',
 };

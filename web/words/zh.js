@@ -566,4 +566,5 @@ export const zh = {
   'step.raised': '升一级',
   'step.held': '成立但不再升',
   'step.lowered': '降一级',
+  'incident.ago': '{span} 前',
 };

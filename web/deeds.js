@@ -43,7 +43,7 @@ export const DEEDS = {
     key: 'p', line: 'post [P-001] [role]', fits: open,
     fields: (c, place, given) => [
       { name: 'post', kind: 'radio', required: true, choices: nextPosts(c, place).map(({ post, far, runner }) =>
-        [post.id, `${post.id} ${post.name ?? ''}`, `${word('kind', post.kind)} · ${(far / 1000).toFixed(1)} km${runner ? ` · ${t('incident.orders.runner', { post: '', more: '' }).replace(/[，,].*/, '')}` : ''}`]), value: given.post },
+        [post.id, `${post.id} ${post.name ?? ''}`, `${word('kind', post.kind)}${c.place.position ? ` · ${(far / 1000).toFixed(1)} km` : ''}${runner ? ` · ${t('incident.orders.runner', { post: '', more: '' }).replace(/[，,].*/, '')}` : ''}`]), value: given.post },
       { name: 'role', kind: 'select', choices: ROLES.map((r) => [r, word('role', r)]) }, reason()],
     data: (v, c) => ({ command: 'order', incident: c.id, ...some({ post: v.post, role: v.role, reason: v.reason }) }),
   },

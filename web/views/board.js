@@ -10,7 +10,7 @@ const ROW_PX = 58;
 /** Rows drawn beyond those that are seen. */
 const OVERSCAN = 6;
 /** Orders shown as chips on a row. */
-const CHIPS = 9;
+const CHIPS = 5;
 /** After the reader has moved, the order stands still for so long. */
 const STILL_MS = 2500;
 

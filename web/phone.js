@@ -61,7 +61,11 @@ async function begin() {
   document.addEventListener('click', pressed);
   addEventListener('muster:language', draw);
   for (const what of ['change', 'sent', 'refused']) outbox.addEventListener(what, draw);
-  outbox.addEventListener('sent', () => void read());
+  outbox.addEventListener('sent', (event) => {
+    const { order, sent } = /** @type {CustomEvent} */ (event).detail;
+    if (order && STATE_AFTER[sent.data.act]) applied.set(order, { state: STATE_AFTER[sent.data.act], at: performance.now() });
+    void read();
+  });
   outbox.addEventListener('refused', (event) => say(t('phone.refused', { why: /** @type {CustomEvent} */ (event).detail.why }), 'bad'));
   addEventListener('online', draw);
   addEventListener('offline', draw);
@@ -109,8 +113,10 @@ async function read() {
     again = false;
     try {
       const before = picture;
+      const asked = performance.now();
       picture = await ask(`/v1/posts/${encodeURIComponent(post)}`);
       unknown = false;
+      for (const [order, { at }] of applied) if (at < asked) applied.delete(order);
       localStorage.setItem(HELD, JSON.stringify(picture));
       alarm(before);
     } catch (problem) {
@@ -156,6 +162,9 @@ function answer(incident, coming) {
   void outbox.put('muster.act', source(), { incident, post, act: what, done_at: new Date(now()).toISOString() }, { label: what });
 }
 
+/** What the service has taken and the picture does not show yet, by order. @type {Map<string, { state: string, at: number }>} */
+const applied = new Map();
+
 /** Orders this post has ended itself. @type {Set<string>} */
 const acted = new Set();
 const done = (/** @type {string} */ order, /** @type {string} */ act) => outbox.waiting.some((a) => a.order === order && a.sent.data.act === act);
@@ -176,7 +185,7 @@ function orders() {
   return (picture?.orders ?? []).map((/** @type {any} */ o) => {
     const mine = outbox.waiting.filter((a) => a.order === o.id);
     const last = mine.filter((a) => STATE_AFTER[a.sent.data.act]).pop();
-    return { ...o, state: last ? STATE_AFTER[last.sent.data.act] : o.state, unsent: mine.length };
+    return { ...o, state: last ? STATE_AFTER[last.sent.data.act] : (applied.get(o.id)?.state ?? o.state), unsent: mine.length };
   }).filter((/** @type {any} */ o) => !['cleared', 'declined', 'recalled'].includes(o.state));
 }
 

@@ -5,6 +5,8 @@
 // kept by the page (lib/outbox.js).
 
 const STORE = 'muster-/app/~/';
+/** So long the page itself is waited for. */
+const PATIENCE_MS = 3000;
 const FILES = [/* every file */];
 
 self.addEventListener('install', (event) => {
@@ -35,7 +37,8 @@ async function stored(request) {
 
 async function asked(request) {
   try {
-    const answer = await fetch(request);
+    // In a dead spot a request may hang; the page is here already.
+    const answer = await fetch(request, { signal: AbortSignal.timeout(PATIENCE_MS) });
     if (answer.ok) await (await caches.open(STORE)).put(request, answer.clone());
     return answer;
   } catch (cause) {

@@ -6,8 +6,9 @@ import { assert, breaches, get, open, post, quietCity, report, require, sleep, u
 
 export const title = 'for everybody, and against naughty strings';
 
-/** Language and theme; the short form takes each once. */
-const LOOKS = process.env.MUSTER_LONG ? [['en', 'night'], ['en', 'day'], ['zh-CN', 'night'], ['zh-CN', 'day']] : [['en', 'night'], ['zh-CN', 'day']];
+/** Language and theme; the short form takes each once, and not every page in both. */
+const LONG = Boolean(process.env.MUSTER_LONG);
+const LOOKS = LONG ? [['en', 'night'], ['en', 'day'], ['zh-CN', 'night'], ['zh-CN', 'day']] : [['en', 'night'], ['zh-CN', 'day']];
 const VIEWS = ['board', 'map', 'posts', 'desks', 'calls', 'archive', 'handover', 'playbook', 'wall'];
 const NAUGHTY = [
   '<script>window.broken = 1</script>', '<img src=x onerror="window.broken = 1">', '"><svg onload=window.broken=1>',
@@ -39,7 +40,7 @@ export async function run({ browser, faults }) {
       await until('the incident', () => page.locator('.timeline li').count());
       await sleep(300);
       await look('the incident');
-      for (const view of VIEWS) {
+      for (const view of locale === 'en' || LONG ? VIEWS : VIEWS.filter((_, i) => i % 3 === 0)) {
         await page.evaluate((name) => { location.hash = `#/${name}`; }, view);
         await sleep(500);
         await look(view);

@@ -75,8 +75,9 @@ export class Outbox extends EventTarget {
         const first = this.waiting[0];
         try {
           await send(first.sent);
-          await this.#gone(first);
+          // Told before it is gone, so that what was done never looks undone in between.
           this.#told('sent', first);
+          await this.#gone(first);
         } catch (problem) {
           if (!(problem instanceof Problem)) throw problem;
           // Nobody there, too much at once, signed out: later. Everything else is an answer.

@@ -3,6 +3,11 @@
 import { now } from './clock.js';
 
 /** @typedef {{ name: string, scope: string, order?: string, post?: string, state: string, due_at: string, limit_at: string, warn_at?: string, held: boolean, missed_rounds: number }} Mark */
+/** An instant is read once, however often it is looked at. @param {any} mark */
+const limitOf = (mark) => (mark.limit_ms ??= Date.parse(mark.limit_at));
+/** @param {any} mark */
+const dueOf = (mark) => (mark.due_ms ??= Date.parse(mark.due_at));
+
 /** @typedef {{ kind: 'late'|'soon'|'running'|'held'|'none', mark?: Mark, left: number }} Standing */
 
 /** With less than this left a mark is close, whatever its plan says about warnings. */
@@ -15,17 +20,17 @@ export function standing(card) {
   let late, next, held;
   for (const mark of card.marks) {
     if (mark.held) held ??= mark;
-    else if (mark.state === 'missed' || Date.parse(mark.limit_at) <= at) {
+    else if (mark.state === 'missed' || limitOf(mark) <= at) {
       if (!late || mark.limit_at < late.limit_at) late = mark;
     } else if (!next || mark.due_at < next.due_at) next = mark;
   }
-  if (late) return { kind: 'late', mark: late, left: Date.parse(late.limit_at) - at };
+  if (late) return { kind: 'late', mark: late, left: limitOf(late) - at };
   if (next) {
-    const left = Date.parse(next.due_at) - at;
+    const left = dueOf(next) - at;
     const warned = next.warn_at === undefined && left < 120_000;
     return { kind: left < SOON_MS || warned ? 'soon' : 'running', mark: next, left };
   }
-  if (held) return { kind: 'held', mark: held, left: Date.parse(held.due_at) - at };
+  if (held) return { kind: 'held', mark: held, left: dueOf(held) - at };
   return { kind: 'none', left: Infinity };
 }
 
@@ -34,7 +39,7 @@ export function nextDue(card) {
   const at = now();
   let due = Infinity;
   for (const mark of card.marks) {
-    const limit = Date.parse(mark.due_at);
+    const limit = dueOf(mark);
     if (!mark.held && mark.state === 'running' && limit > at && limit < due) due = limit;
   }
   return due;

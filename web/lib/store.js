@@ -35,6 +35,8 @@ export class Store extends EventTarget {
   categories = new Map();
   /** Whether everything was read once. */
   whole = false;
+  /** Counts changes, for whoever draws only what is new. */
+  changes = 0;
   /** There are more open incidents than are shown. */
   more = false;
   stream = new Stream();
@@ -179,6 +181,7 @@ export class Store extends EventTarget {
 
   /** @param {string} what @param {Set<string>} [ids] */
   #changed(what, ids) {
+    this.changes += 1;
     this.dispatchEvent(new CustomEvent('change', { detail: { what, ids } }));
   }
 

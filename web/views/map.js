@@ -11,6 +11,11 @@ import { SHAPES, standing } from '../lib/late.js';
 const EARTH_M = 6371008.8;
 const RAD = Math.PI / 180;
 
+/** What moves is drawn at most so often, and where nothing was told at least so often: standings change with time. */
+const DRAW_MS = [1000, 3000];
+/** Beyond the edge of the picture by this share of its width, nothing is drawn. */
+const MARGIN = 0.1;
+
 class CityMap extends HTMLElement {
   /** @type {any} */
   place;
@@ -23,6 +28,9 @@ class CityMap extends HTMLElement {
   /** @type {{ x: number, y: number } | null} */
   #grip = null;
   #drawn = '';
+  #changes = -1;
+  #forced = true;
+  #movedAt = -1e9;
   #svg = s('svg', { role: 'group', preserveAspectRatio: 'xMidYMid meet' });
   #land = s('g');
   #moving = s('g');
@@ -35,7 +43,10 @@ class CityMap extends HTMLElement {
     this.#svg.addEventListener('wheel', (event) => { event.preventDefault(); this.#zoom(/** @type {WheelEvent} */ (event).deltaY > 0 ? 1.25 : 0.8); }, { passive: false });
     this.#svg.addEventListener('pointerdown', (event) => { this.#grip = { x: event.clientX, y: event.clientY }; });
     this.#svg.addEventListener('pointermove', (event) => this.#drag(event));
-    addEventListener('pointerup', () => { this.#grip = null; });
+    addEventListener('pointerup', () => {
+      if (this.#grip) this.draw();
+      this.#grip = null;
+    });
     this.#controls.addEventListener('change', (event) => {
       const box = /** @type {HTMLInputElement} */ (event.target);
       /** @type {any} */ (this.#layers)[box.name] = box.checked;
@@ -88,6 +99,7 @@ class CityMap extends HTMLElement {
     if (!map) return;
     if (!this.#ground) this.#begin(map);
     this.#drawn = '';
+    this.#forced = true;
     this.#draw();
   }
 
@@ -125,7 +137,14 @@ class CityMap extends HTMLElement {
       this.#drawn = key;
       this.#drawGround(unit);
     }
-    this.#drawMoving(unit);
+    const since = performance.now() - this.#movedAt;
+    const told = this.#changes !== this.place.store.changes;
+    if (this.#forced || since > DRAW_MS[told ? 0 : 1]) {
+      this.#forced = false;
+      this.#movedAt = performance.now();
+      this.#changes = this.place.store.changes;
+      this.#drawMoving(unit);
+    }
   }
 
   /** @param {number} unit metres of one pixel */
@@ -175,11 +194,14 @@ class CityMap extends HTMLElement {
   #drawMoving(unit) {
     const { store, chosen } = this.place;
     const next = document.createDocumentFragment();
+    const { x: x0, y: y0, w } = this.#view;
+    const tall = w * (this.#svg.clientHeight / Math.max(1, this.#svg.clientWidth));
+    const seen = (/** @type {number} */ x, /** @type {number} */ y) => Math.abs(x - x0) < w * (0.5 + MARGIN) && Math.abs(y - y0) < tall * 0.5 + w * MARGIN;
     const at = (/** @type {any} */ p) => this.#xy(p.position && p.position_used ? [p.position.lon, p.position.lat] : [p.base.lon, p.base.lat]);
     if (this.#layers.posts) for (const p of store.posts.values()) {
       const [cx, cy] = at(p);
       const kind = !p.on_duty ? 'off' : p.orders.length ? 'busy' : 'free';
-      if (kind === 'off' && unit > 40) continue;
+      if ((kind === 'off' && unit > 40) || !seen(cx, cy)) continue;
       const age = p.fixed_at ? t('map.age', { age: span(now() - Date.parse(p.fixed_at)) }) : t('posts.position.none');
       next.append(s(`circle.post-dot.${kind}${p.position && !p.position_used ? '.stale' : ''}`, { 'data-key': p.id, cx, cy, r: (kind === 'busy' ? 4.5 : 3.2) * unit },
         s('title', {}, `${p.id} ${p.name ?? ''} · ${t(`map.post.${kind}`)} · ${age}`)));
@@ -202,6 +224,7 @@ class CityMap extends HTMLElement {
     const cards = [...store.cards.values()].filter((c) => c.place.position);
     for (const card of cards) {
       const [x, y] = this.#xy([card.place.position.lon, card.place.position.lat]);
+      if (!seen(x, y)) continue;
       const { kind } = standing(card);
       next.append(s(`a.pin.${kind}${card.drill ? '.drill' : ''}${card.id === chosen ? '.chosen' : ''}`, {
         'data-key': card.id, 'data-do': 'choose', 'data-arg': card.id, href: `#/i/${card.id}`,

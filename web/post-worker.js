@@ -4,10 +4,11 @@
 // for first and taken from the store when nobody answers. Data are never stored here: what a post has not sent yet is
 // kept by the page (lib/outbox.js).
 
-const STORE = 'muster-/app/~/';
 /** So long the page itself is waited for. */
 const PATIENCE_MS = 3000;
 const FILES = [/* every file */];
+/** One store a program: its digest stands in the address of each file. */
+const STORE = `muster-${FILES[0]?.split('/')[2]}`;
 
 self.addEventListener('install', (event) => {
   event.waitUntil((async () => {

@@ -19,7 +19,7 @@ use smol_str::SmolStr;
 
 use crate::journal::JournalOptions;
 use crate::runtime::RuntimeOptions;
-use crate::{board, deliver, http, kafka, telemetry};
+use crate::{access, board, deliver, http, kafka, telemetry};
 
 /// Where the file is looked for when none is named.
 pub const FILE: &str = "config/muster.toml";
@@ -30,6 +30,8 @@ pub const FILE: &str = "config/muster.toml";
 pub struct Config {
     /// The door.
     pub http: http::Options,
+    /// Who may do what there.
+    pub access: access::Options,
     /// What a city decides.
     pub playbook: PlaybookOptions,
     /// Where accepted steps are kept.

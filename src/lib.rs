@@ -43,6 +43,7 @@
 //! * `kafka`: many machines: the shards of a journal in topics, read, decided and told by whoever owns them.
 //! * `intake`: files of real history through a mapping of their columns.
 //! * `screen`: the pages that operators and posts look at.
+//! * `access`: who may do what, and the trail of who did it.
 //! * `http`: the door.
 //! * `rehearsal`: a seeded city that speaks only through the public doors.
 //! * `config`: the configuration, with the environment laid over it.
@@ -88,6 +89,9 @@ pub mod intake;
 
 #[cfg(feature = "service")]
 pub mod screen;
+
+#[cfg(feature = "service")]
+pub mod access;
 
 #[cfg(feature = "service")]
 pub mod http;

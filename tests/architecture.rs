@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and those it may import.
-const MAY: [(&str, &[&str]); 19] = [
+const MAY: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("decode", &["model"]),
     ("playbook", &["model"]),
@@ -38,6 +38,7 @@ const MAY: [(&str, &[&str]); 19] = [
     ),
     ("intake", &["model", "decode", "playbook", "classify", "engine", "journal"]),
     ("screen", &["telemetry"]),
+    ("access", &["model", "board"]),
     (
         "http",
         &[
@@ -53,6 +54,7 @@ const MAY: [(&str, &[&str]); 19] = [
             "telemetry",
             "deliver",
             "screen",
+            "access",
         ],
     ),
     ("rehearsal", &["model", "playbook"]),
@@ -70,6 +72,7 @@ const MAY: [(&str, &[&str]); 19] = [
             "deliver",
             "kafka",
             "intake",
+            "access",
             "http",
             "rehearsal",
         ],
@@ -91,6 +94,7 @@ const MAY: [(&str, &[&str]); 19] = [
             "deliver",
             "kafka",
             "intake",
+            "access",
             "http",
             "rehearsal",
             "config",

@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use muster::board::{Board, IncidentQuery, NoticeQuery, Options, OrderQuery, Unaccounted};
+use muster::board::{Board, IncidentQuery, NoticeQuery, Options, OrderQuery, Sight, Unaccounted};
 use muster::config::playbook::load_dir;
 use muster::engine::{Document, Engine, Input};
 use muster::journal::Step;
@@ -77,7 +77,7 @@ fn board() -> Board {
 fn seen(board: &Board) -> String {
     let incidents = board.incidents(&IncidentQuery { limit: 1000, ..IncidentQuery::default() });
     let orders = board.orders(&OrderQuery { limit: 1000, ..OrderQuery::default() });
-    let marks = board.marks(None, 1000);
+    let marks = board.marks(&Sight::default(), None, 1000);
     format!("{incidents:#?}\n{orders:#?}\n{marks:#?}\n{:?}", board.open_counts())
 }
 

@@ -48,7 +48,7 @@ let fixedAt = 0;
 let sharing = 'off';
 let unknown = false;
 
-const source = () => session.source ?? `post/${post}`;
+const source = () => session.source ?? `terminal/${post}`;
 
 async function begin() {
   try {

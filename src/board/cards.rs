@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use super::Board;
 use super::state::State;
+use super::{Board, Sight};
 use crate::engine::Callee;
 use crate::engine::state::{Incident, Order, ReportRecord};
 use crate::model::{IncidentId, OrderId, PostId};
@@ -23,17 +23,18 @@ pub struct Card {
 impl Board {
     /// The cards of open incidents, newest first, at most so many; and whether there are more.
     #[must_use]
-    pub fn open_cards(&self, limit: usize) -> (Vec<Card>, bool) {
+    pub fn open_cards(&self, sight: &Sight, limit: usize) -> (Vec<Card>, bool) {
         let state = self.read();
-        let ids = state.open.iter().rev().map(|(_, id)| id);
-        (ids.take(limit).filter_map(|id| card(&state, id)).collect(), state.open.len() > limit)
+        let seen = |id: &&IncidentId| state.incidents.get(*id).is_some_and(|i| sight.incident(i));
+        let mut ids = state.open.iter().rev().map(|(_, id)| id).filter(seen);
+        (ids.by_ref().take(limit).filter_map(|id| card(&state, id)).collect(), ids.next().is_some())
     }
 
     /// The cards of these incidents, open or not; those that are gone have none.
     #[must_use]
-    pub fn cards(&self, ids: &[IncidentId]) -> Vec<Card> {
+    pub fn cards(&self, sight: &Sight, ids: &[IncidentId]) -> Vec<Card> {
         let state = self.read();
-        ids.iter().filter_map(|id| card(&state, id)).collect()
+        ids.iter().filter_map(|id| card(&state, id)).filter(|c| sight.incident(&c.incident)).collect()
     }
 }
 

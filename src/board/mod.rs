@@ -17,6 +17,7 @@ mod cards;
 mod query;
 mod reconcile;
 mod search;
+mod sight;
 mod state;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use cards::Card;
 pub use query::{Chapter, IncidentQuery, MarkLine, NoticePlace, NoticeQuery, OrderQuery, Page, Story, Unit};
 pub use reconcile::{UNACCOUNTED, Unaccounted};
 pub use search::{Found, SearchQuery};
+pub use sight::Sight;
 pub use state::NoticeLine;
 
 use crate::engine::Document;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::archive::{ArchiveError, Line};
-use super::{Board, NoticeLine};
+use super::{Board, NoticeLine, Sight};
 use crate::engine::What;
 use crate::engine::state::{CallList, Incident, MarkRun, Order, PostRecord, ReportRecord};
 use crate::model::{Desk, IncidentId, Lane, OrderId, Position, PostId, PostSpec, Severity, Timestamp};
@@ -28,6 +28,8 @@ pub struct Page<T, C> {
 /// Which incidents.
 #[derive(Clone, Debug, Default)]
 pub struct IncidentQuery {
+    /// What the reader may see at all.
+    pub sight: Sight,
     /// Names of states, and `open` for those that still have a clock. Empty: all.
     pub states: Vec<SmolStr>,
     /// An assessed area or a county.
@@ -47,6 +49,8 @@ pub struct IncidentQuery {
 /// Which orders.
 #[derive(Clone, Debug, Default)]
 pub struct OrderQuery {
+    /// What the reader may see at all.
+    pub sight: Sight,
     /// Names of states, and `live` for those that still bind a post. Empty: all.
     pub states: Vec<SmolStr>,
     /// To this post only.
@@ -62,6 +66,8 @@ pub struct OrderQuery {
 /// Which notices.
 #[derive(Clone, Debug, Default)]
 pub struct NoticeQuery {
+    /// What the reader may see at all.
+    pub sight: Sight,
     /// At this desk only.
     pub desk: Option<Desk>,
     /// About this incident only.
@@ -153,7 +159,9 @@ impl Board {
                 let (area, county) = (i.place.area.as_ref(), i.place.county.as_ref());
                 area.is_some_and(|x| x.as_str() == a) || county.is_some_and(|x| x.as_str() == a)
             };
-            (q.states.is_empty() || q.states.iter().any(|s| s == i.state.as_str() || s == "open" && i.state.is_open()))
+            q.sight.incident(i)
+                && (q.states.is_empty()
+                    || q.states.iter().any(|s| s == i.state.as_str() || s == "open" && i.state.is_open()))
                 && q.area.as_ref().is_none_or(area)
                 && q.lane.is_none_or(|lane| i.classification.lane == lane)
                 && q.since.is_none_or(|since| i.received >= since)
@@ -196,6 +204,7 @@ impl Board {
             let name = o.state.to_string();
             (q.states.is_empty() || q.states.iter().any(|s| *s == name || s == "live" && o.is_live()))
                 && q.post.as_ref().is_none_or(|post| o.post == *post)
+                && q.sight.order(o, state.incidents.get(&o.id.incident).map(|i| &**i))
         };
         let of = |id: &IncidentId| {
             let order = |n| OrderId { incident: id.clone(), n };
@@ -217,11 +226,11 @@ impl Board {
 
     /// The marks that run or were missed, of one incident or of all open ones, next due first.
     #[must_use]
-    pub fn marks(&self, incident: Option<&IncidentId>, limit: usize) -> Vec<MarkLine> {
+    pub fn marks(&self, sight: &Sight, incident: Option<&IncidentId>, limit: usize) -> Vec<MarkLine> {
         let state = self.read();
         let mut found = Vec::new();
         for (_, id) in state.open.iter().filter(|(_, id)| incident.is_none_or(|only| id == only)) {
-            let Some(incident) = state.incidents.get(id) else { continue };
+            let Some(incident) = state.incidents.get(id).filter(|i| sight.incident(i)) else { continue };
             let mut add = |run: &MarkRun, order: Option<&Arc<Order>>| {
                 if let Some(mark) = incident.plan.marks.get(usize::from(run.mark)).filter(|_| run.state.waits()) {
                     let (incident, order) = (incident.clone(), order.cloned());
@@ -267,8 +276,14 @@ impl Board {
     #[must_use]
     pub fn notices(&self, q: &NoticeQuery) -> Page<Arc<NoticeLine>, NoticePlace> {
         let state = self.read();
+        // What is about no incident lies nowhere in particular.
+        let seen = |n: &NoticeLine| match n.notice.incident.as_ref().and_then(|id| state.incidents.get(id)) {
+            Some(incident) => q.sight.incident(incident),
+            None => q.sight.is_whole(),
+        };
         let wants = |n: &NoticeLine| {
-            q.desk.is_none_or(|desk| n.notice.desk == desk)
+            seen(n)
+                && q.desk.is_none_or(|desk| n.notice.desk == desk)
                 && (q.incident.is_none() || n.notice.incident == q.incident)
                 && (!q.waiting || n.notice.take_by.is_some() && n.taken.is_none())
         };

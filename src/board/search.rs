@@ -10,13 +10,15 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::{Board, Page};
+use super::{Board, Page, Sight};
 use crate::engine::state::{Incident, Order, ReportRecord};
 use crate::model::{IncidentId, OrderId, PostId, Timestamp};
 
 /// What is looked for. All that is given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct SearchQuery {
+    /// Only what the asker may see.
+    pub sight: Sight,
     /// Each of these words, in small letters.
     pub words: Vec<String>,
     /// In this assessed area or county.
@@ -101,7 +103,8 @@ impl SearchQuery {
             let rest = i.category().as_str().strip_prefix(c.as_str());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        self.open.is_none_or(|open| i.state.is_open() == open)
+        self.sight.incident(i)
+            && self.open.is_none_or(|open| i.state.is_open() == open)
             && self.since.is_none_or(|since| i.received >= since)
             && self.until.is_none_or(|until| i.received < until)
             && self.drill.is_none_or(|drill| i.drill() == drill)

@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
 use super::node::OnKafka;
+use crate::access::Access;
 use crate::board::Board;
 use crate::config::Config;
-use crate::http::{self, App};
+use crate::http::{self, App, Door};
 use crate::kafka::gate::{GateOptions, GateParts, KafkaGate};
 use crate::kafka::picture::Picture;
 use crate::model::{Millis, Timestamp};
@@ -44,7 +44,13 @@ impl Gateway {
     ///
     /// # Errors
     /// When the configuration does not fit, or the listener has no address.
-    pub fn open(listener: TcpListener, config: Config, node: &OnKafka, metrics: Arc<Metrics>) -> anyhow::Result<Self> {
+    pub fn open(
+        door: Door,
+        access: Access,
+        config: Config,
+        node: &OnKafka,
+        metrics: Arc<Metrics>,
+    ) -> anyhow::Result<Self> {
         if !config.webhook.url.is_empty() {
             bail!(
                 "[webhook] url is set, and a node on Kafka has no webhook: every node would send everything; \
@@ -74,16 +80,17 @@ impl Gateway {
                 element_bytes_max: config.http.element_bytes_max.get(),
             },
         });
-        let address = listener.local_addr()?;
+        let address = door.local_addr()?;
         let (stop, stopping) = watch::channel(false);
         let drain = Duration::from_millis(config.http.drain.0);
-        let app = App::new(
+        let app = App::guarded(
             Arc::new(gate.clone()),
             Arc::clone(&node.board),
             node.hub.clone(),
             Arc::clone(&metrics),
             config.http,
             stopping.clone(),
+            access,
         );
         let watched = Watched {
             gate,
@@ -94,7 +101,7 @@ impl Gateway {
             app: app.clone(),
         };
         let watch = tokio::spawn(watched.watch());
-        let door = tokio::spawn(http::serve(listener, app, stopping));
+        let door = tokio::spawn(http::serve(door, app, stopping));
         Ok(Self { address, drain, stop, door, watch })
     }
 

@@ -5,6 +5,7 @@
 //! `Command::run`. A subcommand never ends the process itself: it returns [`good`] or [`finding`], or an error, which
 //! is printed with its causes and becomes exit code 2.
 
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod explain;
@@ -18,6 +19,7 @@ pub mod replay;
 pub mod run;
 pub mod server;
 pub mod test;
+pub mod token;
 #[cfg(feature = "kafka")]
 pub mod topics;
 
@@ -49,6 +51,10 @@ pub enum Command {
     Replay(replay::Args),
     /// Run scenarios and compare what happens with what is recorded in them.
     Test(test::Args),
+    /// Make, list, exchange or revoke tokens.
+    Token(token::Args),
+    /// Show the audit trail, or verify that nobody changed it.
+    Audit(audit::Args),
     /// Show or repair the journal in Kafka.
     #[cfg(feature = "kafka")]
     Journal(journal::Args),
@@ -66,6 +72,8 @@ impl Command {
             Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),
             Self::Test(args) => test::run(args),
+            Self::Token(args) => token::run(args),
+            Self::Audit(args) => audit::run(args),
             #[cfg(feature = "kafka")]
             Self::Journal(args) => journal::run(args),
             #[cfg(feature = "kafka")]

@@ -27,7 +27,7 @@ pub struct Args {
     /// The playbook's folder, instead of `[playbook] dir`.
     #[arg(long, value_name = "DIR")]
     playbook: Option<PathBuf>,
-    /// Where to listen, instead of `[http] listen`. Loopback only; port 0 takes a free one.
+    /// Where to listen, instead of `[http] listen`; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<std::net::SocketAddr>,
 }
@@ -61,7 +61,7 @@ async fn serve(config: Config) -> anyhow::Result<ExitCode> {
     let mut server = Server::start(config).await?;
     let playbook = server.handle().playbook();
     info!(playbook = %playbook.head.name, hash = %playbook.hash, listen = %server.address(), "muster.started");
-    println!("muster: {} listens on http://{}", playbook.head.title, server.address());
+    println!("muster: {} listens on {}", playbook.head.title, server.url());
     let failed = tokio::select! {
         () = asked(&mut signals) => None,
         why = server.failed() => Some(why),
@@ -86,17 +86,19 @@ async fn serve_on_kafka(config: Config) -> anyhow::Result<ExitCode> {
 
     use super::gateway::Gateway;
     use super::node::OnKafka;
-    use crate::http;
+    use crate::access::{self, Access};
+    use crate::http::Door;
     use crate::telemetry::Metrics;
 
     let mut signals = [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
     // The address first: it is the most likely thing to be wrong, and costs nothing to give back.
-    let listener = http::bind(config.http.listen).await?;
+    let door = Door::open(&config.http, config.access.is_on()).await?;
+    let (access, scheme) = (Access::start(&config.access, access::now())?, door.scheme());
     let (metrics, for_node) = (Arc::new(Metrics::new()), config.clone());
     let counts = Arc::clone(&metrics);
     let node = tokio::task::spawn_blocking(move || OnKafka::start(&for_node, &counts)).await??;
-    let gateway = Gateway::open(listener, config, &node, metrics)?;
-    println!("muster: a node on Kafka listens on http://{}", gateway.address());
+    let gateway = Gateway::open(door, access, config, &node, metrics)?;
+    println!("muster: a node on Kafka listens on {scheme}://{}", gateway.address());
     asked(&mut signals).await;
     info!("muster.stopping");
     let stop = async {

@@ -13,12 +13,13 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::access::Access;
 use crate::board::Board;
 use crate::classify::verdict;
 use crate::config::{Config, playbook};
 use crate::deliver::Pump;
 use crate::deliver::hub::Hub;
-use crate::http::{self, App};
+use crate::http::{self, App, Door};
 use crate::journal::Sqlite;
 use crate::model::Body;
 use crate::runtime::{Clock, Handle, Opened, Phase, Running, Setup, Sorter};
@@ -30,6 +31,7 @@ const PART_ENDS_WITHIN: Duration = Duration::from_secs(2);
 /// A server at work.
 pub struct Server {
     address: SocketAddr,
+    scheme: &'static str,
     drain: Duration,
     board: Arc<Board>,
     running: Running,
@@ -54,8 +56,9 @@ impl Server {
     /// As [`Server::start`].
     pub async fn start_at(config: Config, clock: Clock) -> anyhow::Result<Self> {
         // The address first: it is the most likely thing to be wrong, and costs nothing to give back.
-        let listener = http::bind(config.http.listen).await?;
-        let address = listener.local_addr()?;
+        let door = Door::open(&config.http, config.access.is_on()).await?;
+        let (address, scheme) = (door.local_addr()?, door.scheme());
+        let access = Access::start(&config.access, clock.now())?;
         let metrics = Arc::new(Metrics::new());
         let opened = open(&config, &metrics, clock)?;
         let handle = opened.handle();
@@ -68,17 +71,30 @@ impl Server {
         let pump = tokio::spawn(pump.run(steps));
         let (stop, stopping) = watch::channel(false);
         let drain = Duration::from_millis(config.http.drain.0);
-        let app =
-            App::new(Arc::new(handle.clone()), board.clone(), hub, metrics.clone(), config.http, stopping.clone());
+        let app = App::guarded(
+            Arc::new(handle.clone()),
+            board.clone(),
+            hub,
+            metrics.clone(),
+            config.http,
+            stopping.clone(),
+            access,
+        );
         let watch = tokio::spawn(watch_over(handle, board.clone(), metrics, app.clone()));
-        let door = tokio::spawn(http::serve(listener, app, stopping));
-        Ok(Self { address, drain, board, running, pump, watch, door, stop })
+        let door = tokio::spawn(http::serve(door, app, stopping));
+        Ok(Self { address, scheme, drain, board, running, pump, watch, door, stop })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens, for a client on this machine.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.address)
     }
 
     /// The door to the shard.

@@ -17,6 +17,7 @@ use smol_str::SmolStr;
 use tokio::sync::broadcast;
 
 use super::message::Message;
+use crate::board::Sight;
 use crate::model::{AreaCode, AreaId, Desk};
 use crate::wire::Kind;
 
@@ -31,6 +32,10 @@ pub struct Filter {
     pub desks: Vec<Desk>,
     /// Assessed areas or counties.
     pub areas: Vec<SmolStr>,
+    /// What the listener may see at all.
+    pub sight: Sight,
+    /// It carries nothing to anybody, whatever it listens to.
+    pub only_watches: bool,
 }
 
 impl Filter {
@@ -44,9 +49,22 @@ impl Filter {
             Kind::Rejected => self.kinds.contains(&Kind::Rejected),
             kind => self.kinds.is_empty() || self.kinds.contains(&kind),
         };
-        kind && any(&self.posts, &[m.post.as_deref()])
+        self.may(m)
+            && kind
+            && any(&self.posts, &[m.post.as_deref()])
             && (self.desks.is_empty() || m.desk.is_some_and(|d| self.desks.contains(&d)))
             && any(&self.areas, &[m.area.as_ref().map(AreaId::as_str), m.county.as_ref().map(AreaCode::as_str)])
+    }
+
+    /// Whether the listener may hear it. A post hears its own orders and calls; what lies nowhere in particular is for
+    /// those from whom nothing is hidden.
+    fn may(&self, m: &Message) -> bool {
+        let there =
+            m.incident.as_ref().is_some_and(|id| self.sight.place(&id.area, m.area.as_ref(), m.county.as_ref()));
+        match self.sight.post() {
+            Some(own) => there && matches!(m.kind, Kind::Order | Kind::Call) && m.post.as_deref() == Some(own.as_str()),
+            None => there || self.sight.is_whole(),
+        }
     }
 }
 
@@ -193,7 +211,8 @@ impl Hub {
     /// named orders. A screen that merely watches everything carries nothing anywhere.
     #[must_use]
     pub fn is_carried(&self, m: &Message) -> bool {
-        let carries = |f: &Filter| (!f.posts.is_empty() || f.kinds.contains(&Kind::Order)) && f.wants(m);
+        let named = |f: &Filter| !f.posts.is_empty() || f.sight.post().is_some() || f.kinds.contains(&Kind::Order);
+        let carries = |f: &Filter| !f.only_watches && named(f) && f.wants(m);
         m.kind == Kind::Order && self.lock().seats.values().any(carries)
     }
 

@@ -7,15 +7,16 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::StatusCode;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
 use super::governor::Governor;
-use super::{Options, Problem, archive, areas, cards, guard, intake, reads, stream, unit};
+use super::permit::{Asked, permit};
+use super::{Options, Problem, ROUTES, guard};
+use crate::access::Access;
 use crate::board::Board;
-use crate::decode::{EventType, Limits};
+use crate::decode::Limits;
 use crate::deliver::hub::Hub;
 use crate::runtime::Gate;
 use crate::telemetry::Metrics;
@@ -42,6 +43,8 @@ pub struct Inner {
     pub shutdown: watch::Receiver<bool>,
     /// Holds back ordinary traffic.
     pub governor: Governor,
+    /// Who may do what.
+    pub access: Access,
 }
 
 impl std::ops::Deref for App {
@@ -52,7 +55,7 @@ impl std::ops::Deref for App {
 }
 
 impl App {
-    /// An app of these parts.
+    /// An app of these parts, without access control.
     #[must_use]
     pub fn new(
         gate: Arc<dyn Gate>,
@@ -62,49 +65,53 @@ impl App {
         options: Options,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
+        Self::guarded(gate, board, hub, metrics, options, shutdown, Access::open())
+    }
+
+    /// An app of these parts.
+    #[must_use]
+    pub fn guarded(
+        gate: Arc<dyn Gate>,
+        board: Arc<Board>,
+        hub: Hub,
+        metrics: Arc<Metrics>,
+        options: Options,
+        shutdown: watch::Receiver<bool>,
+        access: Access,
+    ) -> Self {
         let limits = Limits {
             element_bytes_max: options.element_bytes_max.get(),
             batch_events_max: options.batch_max.get(),
             ..Limits::default()
         };
-        let governor = Governor::new(&options);
-        Self(Arc::new(Inner { gate, board, hub, metrics, options, limits, shutdown, governor }))
+        let governor = Governor::new(&options, access.options());
+        Self(Arc::new(Inner { gate, board, hub, metrics, options, limits, shutdown, governor, access }))
     }
 
     /// Forgets sources that have rested. To be called now and then.
     pub fn sweep(&self) {
         self.governor.sweep();
     }
+
+    /// Measures what is bounded at the door.
+    pub(super) fn measure(&self, connections: usize) {
+        let depth = |what, n: usize| {
+            self.metrics.queue_depth.with_label_values(&[what]).set(i64::try_from(n).unwrap_or(i64::MAX));
+        };
+        depth("connections", connections);
+        depth("sessions", self.access.session_count());
+        let lost = self.access.lines_lost().saturating_sub(self.metrics.audit_lost.get());
+        self.metrics.audit_lost.inc_by(lost);
+    }
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    let door = |kind| post(move |app, request| intake::take(kind, app, request));
-    Router::new()
-        .route("/v1/reports", door(EventType::Report))
-        .route("/v1/acts", door(EventType::Act))
-        .route("/v1/positions", door(EventType::Position))
-        .route("/v1/commands", door(EventType::Command))
-        .route("/v1/incidents", get(reads::incidents))
-        .route("/v1/incidents/{id}", get(reads::incident))
-        .route("/v1/incidents/{id}/timeline", get(reads::timeline))
-        .route("/v1/cards", get(cards::cards))
-        .route("/v1/archive", get(archive::archive))
-        .route("/v1/archive.csv", get(archive::archive_csv))
-        .route("/v1/areas", get(areas::areas))
-        .route("/v1/rules", get(areas::rules))
-        .route("/v1/posts", get(reads::posts))
-        .route("/v1/posts/{id}", get(unit::unit))
-        .route("/v1/orders", get(reads::orders))
-        .route("/v1/marks", get(reads::marks))
-        .route("/v1/notices", get(reads::notices))
-        .route("/v1/inputs/{door}/{partition}/{offset}", get(reads::input))
-        .route("/v1/playbook", get(reads::playbook))
-        .route("/v1/stream", get(stream::stream))
-        .route("/livez", get(|| async { "ok\n" }))
-        .route("/readyz", get(reads::ready))
-        .route("/metrics", get(reads::metrics))
-        .route("/openapi.json", get(reads::openapi))
+    let table = ROUTES.iter().fold(Router::new(), |router, route| {
+        let asked = Asked { app: app.clone(), route };
+        router.route(route.path, (route.serve)().route_layer(from_fn_with_state(asked, permit)))
+    });
+    table
         .merge(crate::screen::routes(&app.metrics))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
@@ -123,9 +130,9 @@ async fn no_route() -> Response {
 }
 
 async fn no_method(path: Option<MatchedPath>, request: Request) -> Response {
-    let posts =
-        path.is_some_and(|p| matches!(p.as_str(), "/v1/reports" | "/v1/acts" | "/v1/positions" | "/v1/commands"));
-    let hint = if posts { "use POST" } else { "use GET" };
+    let here = |path: MatchedPath| ROUTES.iter().filter(move |r| r.path == path.as_str()).map(|r| r.method.as_str());
+    let methods: Vec<&str> = path.into_iter().flat_map(here).collect();
+    let hint = format!("use {}", methods.join(", "));
     let detail = format!("{} is not served here", request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method", detail).hint(hint).into_response()
 }

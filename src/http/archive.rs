@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::params::Params;
 use super::{App, Problem, reads, views};
+use crate::access::Caller;
 use crate::board::{Found, SearchQuery};
 use crate::engine::state::Incident;
 use crate::playbook::Playbook;
@@ -24,8 +25,12 @@ const ROWS_MAX: usize = 10_000;
 const WORDS_MAX: usize = 16;
 
 /// `GET /v1/archive`
-pub async fn archive(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Problem> {
-    let query = query(&app, &uri)?;
+pub async fn archive(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    let query = query(&app, &caller, &uri)?;
     let page = search(&app, query).await?;
     let entry = |f: &Found| {
         let mut told = views::incident(&f.incident);
@@ -37,8 +42,12 @@ pub async fn archive(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Pr
 }
 
 /// `GET /v1/archive.csv`
-pub async fn archive_csv(State(app): State<App>, uri: Uri) -> Result<Response, Problem> {
-    let mut query = query(&app, &uri)?;
+pub async fn archive_csv(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let mut query = query(&app, &caller, &uri)?;
     query.limit = ROWS_MAX;
     let (found, next) = search(&app, query).await?;
     let table = table(&found, &app.gate.playbooks()).map_err(unreadable)?;
@@ -52,11 +61,12 @@ pub async fn archive_csv(State(app): State<App>, uri: Uri) -> Result<Response, P
     Ok((headers, table).into_response())
 }
 
-fn query(app: &App, uri: &Uri) -> Result<SearchQuery, Problem> {
+fn query(app: &App, caller: &Caller, uri: &Uri) -> Result<SearchQuery, Problem> {
     let mut p = Params::of(uri)?;
     let instant = |t: Option<String>, name| t.map(|t| reads::instant(name, &t)).transpose();
     let words = p.text("q").unwrap_or_default().to_lowercase();
     let query = SearchQuery {
+        sight: caller.principal.sight(),
         words: words.split_whitespace().take(WORDS_MAX).map(str::to_owned).collect(),
         area: p.text("area").map(Into::into),
         category: p.text("category").map(Into::into),

@@ -2,13 +2,14 @@
 //!
 //! `now` is the clock of the service, which a page counts down by; a name that has no card is in `gone`.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::params::Params;
 use super::{App, Problem, views};
+use crate::access::Caller;
 use crate::board::Card;
 use crate::engine::state::Order;
 use crate::model::IncidentId;
@@ -18,7 +19,11 @@ use crate::wire::{clean, time};
 const WORDS_CHARS_MAX: usize = 160;
 
 /// `GET /v1/cards`
-pub async fn cards(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub async fn cards(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
     let mut p = Params::of(&uri)?;
     let named = p.list("incident");
     let limit = p.limit(&app.options)?;
@@ -30,7 +35,9 @@ pub async fn cards(State(app): State<App>, uri: Uri) -> Result<Json<Value>, Prob
     if ids.len() > max {
         return Err(Problem::parameter("incident", format!("names more than {max}")).hint("ask in parts"));
     }
-    let (cards, more) = if named.is_empty() { app.board.open_cards(limit) } else { (app.board.cards(&ids), false) };
+    let sight = caller.principal.sight();
+    let (cards, more) =
+        if named.is_empty() { app.board.open_cards(&sight, limit) } else { (app.board.cards(&sight, &ids), false) };
     let gone: Vec<&IncidentId> = ids.iter().filter(|id| cards.iter().all(|c| c.incident.id != **id)).collect();
     Ok(Json(json!({
         "now": time(app.gate.now()), "more": more, "gone": gone, "items": cards.iter().map(card).collect::<Vec<_>>(),

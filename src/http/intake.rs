@@ -6,20 +6,26 @@
 //! A batch is taken apart; each element is admitted, submitted and answered by itself, in order, and a bad one spoils no
 //! other. The batch as a whole is `202` when it could be taken apart, except when every element met the same fate.
 
-use axum::Json;
+use std::net::IpAddr;
+
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tracing::info;
 
+use super::noted::{Noted, about};
+use super::permit::{address, deny};
+use super::scope::{Outside, within};
 use super::{App, Problem};
+use crate::access::{Caller, target};
 use crate::decode::{self, Decoded, EventType, Mode, Rejection, Sender};
 use crate::deliver::message::Message;
 use crate::engine::Answer;
-use crate::model::{Body, Digest, Event, EventId, Lane, SourceId, Timestamp};
+use crate::model::{Body, Digest, Event, EventId, Lane, PositionFix, SourceId, Timestamp};
 use crate::runtime::{Arrival, Awaited, Form, Judged, Outcome};
 use crate::telemetry::drill;
 
@@ -29,13 +35,20 @@ const BARE_SOURCE: &str = "http";
 const KEY_BYTES_MAX: usize = 256;
 
 /// Takes events of one type.
-pub async fn take(kind: EventType, State(app): State<App>, request: Request) -> Response {
-    match read(kind, &app, request).await {
+pub async fn take(
+    kind: EventType,
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let from = Sent { caller, from: address(&app, &parts), kind };
+    match read(&from, &app, &parts.headers, body).await {
         Ok(Taken::One(element)) => {
-            let mut answered = settle(&app, vec![*element]).await;
+            let mut answered = settle(&app, &from, vec![*element]).await;
             answered.pop().map_or_else(nothing, one)
         }
-        Ok(Taken::Batch(elements)) => batch(&settle(&app, elements).await),
+        Ok(Taken::Batch(elements)) => batch(&settle(&app, &from, elements).await),
         Err(problem) => {
             rejected(&app, kind, &problem);
             problem.into_response()
@@ -43,8 +56,16 @@ pub async fn take(kind: EventType, State(app): State<App>, request: Request) -> 
     }
 }
 
+/// Who sent it, from where, by which route.
+struct Sent {
+    caller: Caller,
+    from: Option<IpAddr>,
+    kind: EventType,
+}
+
 type Element = Result<Came, Problem>;
-type Answered = Result<Told, Problem>;
+/// What is answered to one event.
+pub type Answered = Result<Told, Problem>;
 
 /// An event and the bytes it came as.
 struct Came {
@@ -53,10 +74,21 @@ struct Came {
 }
 
 /// What is answered.
-struct Told {
+pub struct Told {
     body: Value,
     /// Where to look for what is not known yet.
     see: Option<String>,
+}
+
+impl Told {
+    /// In a word or two: the incident it came to, or that it is kept and not decided yet.
+    pub fn outcome(&self) -> String {
+        match (self.body["incident"].as_str(), &self.see) {
+            (Some(incident), _) => format!("202 {incident}"),
+            (None, Some(_)) => String::from("202 kept"),
+            (None, None) => String::from("202"),
+        }
+    }
 }
 
 enum Taken {
@@ -64,9 +96,8 @@ enum Taken {
     Batch(Vec<Element>),
 }
 
-async fn read(kind: EventType, app: &App, request: Request) -> Result<Taken, Problem> {
-    let (parts, body) = request.into_parts();
-    let headers = &parts.headers;
+async fn read(from: &Sent, app: &App, headers: &HeaderMap, body: axum::body::Body) -> Result<Taken, Problem> {
+    let kind = from.kind;
     plain(headers)?;
     let content_type = headers.get(header::CONTENT_TYPE).map(|v| v.to_str().unwrap_or("?")).map(str::to_owned);
     let has_ce = headers.keys().any(|name| name.as_str().starts_with("ce-"));
@@ -107,7 +138,7 @@ async fn read(kind: EventType, app: &App, request: Request) -> Result<Taken, Pro
             Taken::One(Box::new(came(decoded, binary(headers, content_type.as_deref(), bytes))))
         }
         Mode::Bare => {
-            let sender = sender(kind, headers, &bytes, received)?;
+            let sender = sender(from, headers, &bytes, received)?;
             let decoded = decode::decode_bare(&bytes, sender, received, limits);
             let enveloped = decode::is_enveloped(&bytes, limits);
             let form = if enveloped { Form::Structured(bytes) } else { Form::Bare(bytes) };
@@ -148,8 +179,8 @@ fn plain(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Who sent data without an envelope: its id is the `Idempotency-Key`, else what it says and when we received it.
-fn sender(kind: EventType, headers: &HeaderMap, bytes: &Bytes, received: Timestamp) -> Result<Sender, Problem> {
+/// Who sent data without an envelope: its source is that of the token, its id is the `Idempotency-Key`, else what it says and when we received it.
+fn sender(from: &Sent, headers: &HeaderMap, bytes: &Bytes, received: Timestamp) -> Result<Sender, Problem> {
     let id = match headers.get("idempotency-key").map(|key| key.to_str()) {
         Some(Ok(key)) if !key.is_empty() && key.len() <= KEY_BYTES_MAX => EventId::from(key),
         Some(_) => {
@@ -158,7 +189,8 @@ fn sender(kind: EventType, headers: &HeaderMap, bytes: &Bytes, received: Timesta
         }
         None => EventId::from(format!("{}-{}", Digest::of(bytes), received.0)),
     };
-    Ok(Sender { kind, source: SourceId::from(BARE_SOURCE), id })
+    let source = from.caller.principal.source.as_deref().map_or(BARE_SOURCE, |prefix| prefix.trim_end_matches('/'));
+    Ok(Sender { kind: from.kind, source: SourceId::from(source), id })
 }
 
 /// Each route takes its own type.
@@ -179,40 +211,69 @@ fn fits(kind: EventType, decoded: Decoded) -> Result<Decoded, Problem> {
 }
 
 /// Admits, submits and waits, element by element, in order. All are in the queue before the first answer is awaited.
-async fn settle(app: &App, elements: Vec<Element>) -> Vec<Answered> {
+async fn settle(app: &App, from: &Sent, elements: Vec<Element>) -> Vec<Answered> {
+    let mut outside: Vec<(Outside, String)> = Vec::new();
+    let mut submit = |came| submit(app, from, came, &mut outside);
     let submitted: Vec<Result<Waiting, Problem>> =
-        elements.into_iter().map(|element| element.and_then(|came| submit(app, came))).collect();
+        elements.into_iter().map(|element| element.and_then(&mut submit)).collect();
+    note_outside(app, from, outside);
     join_all(submitted.into_iter().map(|waiting| async {
-        let waiting = waiting.inspect_err(|problem| rejected(app, EventType::Report, problem))?;
-        let outcome = waiting.outcome.await?;
-        if let (Some(fix), Outcome::Decided(Answer::Applied { .. })) = (&waiting.fix, &outcome) {
-            app.board.position(fix);
+        let Waiting { outcome, fix, dropped, noted } =
+            waiting.inspect_err(|problem| rejected(app, EventType::Report, problem))?;
+        let told = answered(app, outcome, fix, dropped).await;
+        if let Some(noted) = noted {
+            noted.became(&told);
         }
-        told(outcome, waiting.dropped)
+        told
     }))
     .await
 }
 
-struct Waiting {
-    outcome: Awaited,
-    fix: Option<crate::model::PositionFix>,
-    dropped: u32,
+async fn answered(app: &App, outcome: Awaited, fix: Option<PositionFix>, dropped: u32) -> Answered {
+    let outcome = outcome.await?;
+    if let (Some(fix), Outcome::Decided(Answer::Applied { .. })) = (&fix, &outcome) {
+        app.board.position(fix);
+    }
+    told(outcome, dropped)
 }
 
-fn submit(app: &App, came: Came) -> Result<Waiting, Problem> {
+/// What was not the caller's to say: one line in the trail for a request, however many its elements.
+fn note_outside(app: &App, from: &Sent, outside: Vec<(Outside, String)>) {
+    let count = outside.len();
+    let Some((Outside { problem, why }, about)) = outside.into_iter().next() else { return };
+    let (principal, kind) = (&from.caller.principal.id, from.kind.as_str());
+    let why = if count > 1 { format!("{why} and {} more", count - 1) } else { why.to_owned() };
+    deny(app, from.from, principal, kind, target(&about), *problem, &why);
+}
+
+struct Waiting {
+    outcome: Awaited,
+    fix: Option<PositionFix>,
+    dropped: u32,
+    noted: Option<Noted>,
+}
+
+fn submit(app: &App, from: &Sent, came: Came, outside: &mut Vec<(Outside, String)>) -> Result<Waiting, Problem> {
     let Came { decoded: Decoded { event, dropped }, form } = came;
     let judged = app.gate.judge(&event);
-    admit(app, &event, &judged)?;
+    within(app, &from.caller, &event, &judged).map_err(|refused| {
+        let problem = (*refused.problem).clone();
+        outside.push((refused, about(&event)));
+        problem
+    })?;
+    admit(app, &from.caller, &event, &judged)?;
+    let noted = Noted::of(app, &from.caller, &event);
     app.metrics.dropped_members.inc_by(dropped.into());
     let fix = if let Body::Position(fix) = &event.body { Some(fix.clone()) } else { None };
-    Ok(Waiting { outcome: app.gate.submit(Arrival { event, judged, form }), fix, dropped })
+    Ok(Waiting { outcome: app.gate.submit(Arrival { event, judged, form }), fix, dropped, noted })
 }
 
 /// Ordinary reports pass the governor; the bottom line, acts, positions and commands go by.
-fn admit(app: &App, event: &Event, judged: &Judged) -> Result<(), Problem> {
+fn admit(app: &App, caller: &Caller, event: &Event, judged: &Judged) -> Result<(), Problem> {
     let Body::Report(report) = &event.body else { return Ok(()) };
     let lane = judged.verdict.as_ref().map_or(Lane::Ordinary, |v| v.classification.lane);
-    app.governor.admit(&event.meta.source, lane).map_err(|wait| {
+    let source = if app.access.is_on() { caller.principal.id.as_str() } else { event.meta.source.as_str() };
+    app.governor.admit(source, lane).map_err(|wait| {
         let kind = judged.playbook.source(&event.meta.source).map_or("unregistered", |s| s.kind.as_str());
         app.metrics.reports.with_label_values(&[kind, "limited", drill(report.status.is_drill())]).inc();
         Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate", "more ordinary reports than the door takes")

@@ -7,38 +7,47 @@
 //! large, and what a panic becomes.
 //!
 //! # Whom we serve
-//! There is no access control yet, so the door binds to this machine's loopback only, and refuses to start elsewhere.
-//! A page in a browser on this machine is not let in either: the `Host` must be one of ours (no DNS rebinding), a body
-//! must say that it is JSON (so that a browser has to ask first), and no cross-origin answer is given.
+//! Every route stands in one table with the permission it asks for (`routes`), and nothing else leads to a handler; who
+//! comes is checked before (`permit`), what is asked or said is cut to what the caller may see and do (`scope`). Without
+//! access control the door binds to this machine's loopback only and refuses to start elsewhere; with it, it asks for TLS of
+//! its own or a proxy's (`door`). A page of another site is not let in: the `Host` must be one of ours (no DNS rebinding), a
+//! body must say that it is JSON (so that a browser has to ask first), no cross-origin answer is given, and a session's
+//! cookie counts for a change only with the header that our own page knows.
 //!
 //! # The end
 //! The shutdown token ends every stream; requests under way get their answer; the rest is bounded by the drain.
 //!
-//! Left out: TLS, roles and tokens.
-
 mod app;
 mod archive;
 mod areas;
 mod cards;
+mod door;
 mod governor;
 mod guard;
 mod intake;
+mod noted;
 mod params;
+mod permit;
 mod problem;
 mod reads;
+mod routes;
+mod scope;
+mod session;
 mod stream;
 mod unit;
 mod views;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 
 pub use app::{App, router};
+pub use door::{Door, serve};
 pub use problem::Problem;
+pub use routes::{ROUTES, Route};
 
 use crate::model::Millis;
 
@@ -46,8 +55,19 @@ use crate::model::Millis;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
-    /// Where to listen. Loopback only, as long as there is no access control.
+    /// Where to listen. Loopback only, unless there is access control and TLS or a proxy that has it.
     pub listen: SocketAddr,
+    /// The certificate chain (PEM), the server's own first. Empty: no TLS. Read again when it changes.
+    pub tls_certificate: PathBuf,
+    /// Its key (PEM).
+    pub tls_key: PathBuf,
+    /// A proxy stands before the door: it alone reaches us, speaks TLS with the outside, and names the caller's address last in
+    /// `X-Forwarded-For`.
+    pub behind_proxy: bool,
+    /// A request's head, and the pause before it, take no longer.
+    pub header_timeout: Millis,
+    /// Connections at once. Beyond it, whoever comes waits outside.
+    pub connections_max: NonZeroUsize,
     /// Names in `Host` that are served beside `localhost`, `127.0.0.1` and `[::1]`.
     pub hosts: Vec<String>,
     /// Bytes of one body.
@@ -88,6 +108,11 @@ impl Default for Options {
         }
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_certificate: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            behind_proxy: false,
+            header_timeout: Millis::from_secs(30),
+            connections_max: size(4_096),
             hosts: Vec::new(),
             body_bytes_max: size(1024 * 1024),
             element_bytes_max: size(64 * 1024),
@@ -106,15 +131,32 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// Whether what goes to the outside is encrypted, by us or by the proxy before us.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.behind_proxy || !self.tls_certificate.as_os_str().is_empty()
+    }
+}
+
 /// Why the door cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Not here.
     #[error(
-        "[http] listen = \"{0}\" is refused: there is no access control yet, and whoever reaches the door can order \
-         posts about; listen on 127.0.0.1 or [::1] and let a proxy that checks who comes stand before it"
+        "[http] listen = \"{0}\" is refused: there is no access control, and whoever reaches the door can order posts \
+         about; set [access] tokens (see `muster token new --help`), or listen on 127.0.0.1 or [::1]"
     )]
     NotLoopback(SocketAddr),
+    /// Not without TLS.
+    #[error(
+        "[http] listen = \"{0}\" is refused: tokens would cross the network in the clear; set [http] tls_certificate and \
+         tls_key, or behind_proxy = true where a proxy that speaks TLS is the only one to reach this address"
+    )]
+    InTheClear(SocketAddr),
+    /// TLS cannot be spoken.
+    #[error("[http] tls: {0}")]
+    Tls(String),
     /// The system refuses.
     #[error("[http] listen = \"{at}\": {reason}")]
     System {
@@ -125,7 +167,7 @@ pub enum BindError {
     },
 }
 
-/// Takes the address.
+/// Takes an address of this machine alone, for a door without access control.
 ///
 /// # Errors
 /// When it is not loopback, or the system refuses.
@@ -134,16 +176,4 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener, BindError> {
         return Err(BindError::NotLoopback(listen));
     }
     TcpListener::bind(listen).await.map_err(|reason| BindError::System { at: listen, reason })
-}
-
-/// Serves until `shutdown` says so and what was under way is answered.
-///
-/// # Errors
-/// When the listener fails.
-pub async fn serve(listener: TcpListener, app: App, mut shutdown: watch::Receiver<bool>) -> std::io::Result<()> {
-    let end = async move {
-        // The sender going away is a shutdown too.
-        let _ = shutdown.wait_for(|down| *down).await;
-    };
-    axum::serve(listener, router(app)).with_graceful_shutdown(end).await
 }

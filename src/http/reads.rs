@@ -2,26 +2,31 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::params::Params;
 use super::{App, Problem, intake, views};
-use crate::board::{IncidentQuery, NoticeQuery, OrderQuery, Unit};
+use crate::access::{Caller, Permission};
+use crate::board::{IncidentQuery, NoticeQuery, OrderQuery, Sight, Unit};
+use crate::engine::Answer;
 use crate::model::{IncidentId, Timestamp};
 use crate::playbook::Playbook;
 use crate::runtime::{Fate, Kept, Readiness};
 use crate::wire;
 
 type Told = Result<Json<Value>, Problem>;
+/// Whoever asks: what it may not see is left out, or is not there.
+type Who = Extension<Caller>;
 
 /// `GET /v1/incidents`
-pub async fn incidents(State(app): State<App>, uri: Uri) -> Told {
+pub async fn incidents(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
     let mut p = Params::of(&uri)?;
     let query = IncidentQuery {
+        sight: caller.principal.sight(),
         states: states(&mut p, &INCIDENT_STATES)?,
         area: p.text("area").map(Into::into),
         lane: p.word("lane", "bottom-line or ordinary")?,
@@ -36,15 +41,20 @@ pub async fn incidents(State(app): State<App>, uri: Uri) -> Told {
 }
 
 /// `GET /v1/incidents/{id}`
-pub async fn incident(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> Told {
+pub async fn incident(State(app): State<App>, Extension(caller): Who, Path(id): Path<String>, uri: Uri) -> Told {
     Params::of(&uri)?.end()?;
-    let chapter = app.board.chapter(&incident_id(&id)?).ok_or_else(|| Problem::not_found("incident"))?;
+    let sight = caller.principal.sight();
+    let chapter = app.board.chapter(&incident_id(&id)?).filter(|c| sight.incident(&c.incident));
+    let chapter = chapter.ok_or_else(|| Problem::not_found("incident"))?;
     Ok(Json(views::chapter(&chapter)))
 }
 
 /// `GET /v1/incidents/{id}/timeline`
-pub async fn timeline(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> Told {
+pub async fn timeline(State(app): State<App>, Extension(caller): Who, Path(id): Path<String>, uri: Uri) -> Told {
     let id = incident_id(&id)?;
+    if !sees(&app, &caller.principal.sight(), &id) {
+        return Err(Problem::not_found("incident"));
+    }
     let mut p = Params::of(&uri)?;
     let after: Option<u64> = p.get("cursor", "cursor; take `next` of the answer before")?;
     let limit = p.limit(&app.options)?;
@@ -67,17 +77,21 @@ pub async fn timeline(State(app): State<App>, Path(id): Path<String>, uri: Uri) 
 }
 
 /// `GET /v1/posts`
-pub async fn posts(State(app): State<App>, uri: Uri) -> Told {
+pub async fn posts(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
     let mut p = Params::of(&uri)?;
     let (area, kind) = (p.text("area"), p.word("kind", "standing, patrol, base or peak")?);
     let busy: Option<bool> = p.get("busy", "`true` or `false`")?;
     let cursor = p.text("cursor");
     let limit = p.limit(&app.options)?;
     p.end()?;
-    let (playbooks, now) = (app.gate.playbooks(), app.gate.now());
+    let (playbooks, now, sight) = (app.gate.playbooks(), app.gate.now(), caller.principal.sight());
     let mut units: Vec<(Unit, &Playbook)> = Vec::new();
     for playbook in &playbooks {
-        units.extend(app.board.units(playbook).into_iter().map(|unit| (unit, &**playbook)));
+        let seen = |u: &Unit| {
+            let county = playbook.areas.areas.get(&u.spec.area).map(|area| &area.county);
+            sight.place(&playbook.head.command_area, Some(&u.spec.area), county)
+        };
+        units.extend(app.board.units(playbook).into_iter().filter(seen).map(|unit| (unit, &**playbook)));
     }
     units.sort_by(|(a, _), (b, _)| a.spec.id.cmp(&b.spec.id));
     // A post that a roster change put there is in the list of each playbook.
@@ -95,9 +109,10 @@ pub async fn posts(State(app): State<App>, uri: Uri) -> Told {
 }
 
 /// `GET /v1/orders`
-pub async fn orders(State(app): State<App>, uri: Uri) -> Told {
+pub async fn orders(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
     let mut p = Params::of(&uri)?;
     let query = OrderQuery {
+        sight: caller.principal.sight(),
         states: states(&mut p, &ORDER_STATES)?,
         post: p.text("post").map(Into::into),
         incident: p.get("incident", "incident id; they read <command area>-<yyyymmdd>-<n>")?,
@@ -111,19 +126,20 @@ pub async fn orders(State(app): State<App>, uri: Uri) -> Told {
 }
 
 /// `GET /v1/marks`: those that run or were missed, next due first.
-pub async fn marks(State(app): State<App>, uri: Uri) -> Told {
+pub async fn marks(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
     let mut p = Params::of(&uri)?;
     let incident: Option<IncidentId> = p.get("incident", "incident id")?;
     let limit = p.limit(&app.options)?;
     p.end()?;
-    let lines = app.board.marks(incident.as_ref(), limit);
+    let lines = app.board.marks(&caller.principal.sight(), incident.as_ref(), limit);
     Ok(list(lines.iter().map(views::mark), None::<String>))
 }
 
 /// `GET /v1/notices`
-pub async fn notices(State(app): State<App>, uri: Uri) -> Told {
+pub async fn notices(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
     let mut p = Params::of(&uri)?;
     let query = NoticeQuery {
+        sight: caller.principal.sight(),
         desk: p.word("desk", super::stream::DESKS)?,
         incident: p.get("incident", "incident id")?,
         waiting: p.get("waiting", "`true` or `false`")?.unwrap_or(false),
@@ -136,24 +152,48 @@ pub async fn notices(State(app): State<App>, uri: Uri) -> Told {
 }
 
 /// `GET /v1/playbook`: that of the home area, or of the command area that is named.
-pub async fn playbook(State(app): State<App>, uri: Uri) -> Told {
+pub async fn playbook(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
     let mut p = Params::of(&uri)?;
     let area = p.text("area");
     p.end()?;
     let wanted = |p: &Arc<Playbook>| area.as_deref().is_none_or(|area| p.head.command_area.as_str() == area);
-    let playbook = app.gate.playbooks().into_iter().find(wanted).ok_or_else(|| Problem::not_found("command area"))?;
+    let sight = caller.principal.sight();
+    let is_of = |p: &Arc<Playbook>| {
+        let named = |a: &crate::playbook::Area| sight.place(&p.head.command_area, Some(&a.id), Some(&a.county));
+        sight.place(&p.head.command_area, None, None) || p.areas.areas.values().any(named)
+    };
+    let playbook = app
+        .gate
+        .playbooks()
+        .into_iter()
+        .filter(is_of)
+        .find(wanted)
+        .ok_or_else(|| Problem::not_found("command area"))?;
     Ok(Json(views::playbook(&playbook)))
 }
 
 /// `GET /v1/inputs/{door}/{partition}/{offset}`: what became of an event that was kept before it was decided.
-pub async fn input(State(app): State<App>, Path(place): Path<(String, String, String)>, uri: Uri) -> Told {
+pub async fn input(
+    State(app): State<App>,
+    Extension(caller): Who,
+    Path(place): Path<(String, String, String)>,
+    uri: Uri,
+) -> Told {
     Params::of(&uri)?.end()?;
     let (door, partition, offset) = place;
     let (Ok(partition), Ok(offset)) = (partition.parse(), offset.parse()) else {
         return Err(Problem::not_found("input"));
     };
     let kept = Kept { door: door.into(), partition, offset };
+    let sight = caller.principal.sight();
+    let hidden_incident = |id: Option<&IncidentId>| !id.map_or_else(|| sight.is_whole(), |id| sees(&app, &sight, id));
+    let hidden = |answer: &Answer| match answer {
+        Answer::Report(r) => hidden_incident(r.incident.as_ref()),
+        Answer::Applied { incident, .. } => hidden_incident(incident.as_ref()),
+        Answer::Refused(_) => !sight.is_whole(),
+    };
     Ok(Json(match app.gate.fate(&kept) {
+        Fate::Decided(answer) if hidden(&answer) => return Err(Problem::not_found("input")),
         Fate::Waiting => json!({ "state": "waiting" }),
         Fate::Decided(answer) => match intake::decided(answer) {
             Ok(mut told) => {
@@ -169,9 +209,12 @@ pub async fn input(State(app): State<App>, Path(place): Path<(String, String, St
 }
 
 /// `GET /readyz`: whether events are taken, and how it stands.
-pub async fn ready(State(app): State<App>) -> Response {
+pub async fn ready(State(app): State<App>, caller: Option<Who>) -> Response {
     let Readiness { ready, mut told } = app.gate.readiness();
     let code = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    if !caller.is_some_and(|Extension(caller)| caller.may(Permission::Board) || caller.may(Permission::Metrics)) {
+        return (code, Json(json!({ "ready": ready }))).into_response();
+    }
     let steps = app.board.steps();
     told["board"] = if steps.len() > 1 { json!(steps) } else { steps.values().next().copied().unwrap_or(0).into() };
     (code, Json(wire::clean(told))).into_response()
@@ -200,6 +243,14 @@ fn states(p: &mut Params, known: &[&str]) -> Result<Vec<smol_str::SmolStr>, Prob
     match states.iter().find(|s| !known.contains(&s.as_str())) {
         Some(_) => Err(Problem::parameter("state", "is no state").hint(format!("one or more of {}", known.join(", ")))),
         None => Ok(states),
+    }
+}
+
+/// Whether an incident is the reader's to see; where it is no longer held, the command area in its name decides.
+fn sees(app: &App, sight: &Sight, id: &IncidentId) -> bool {
+    match app.board.incident(id) {
+        Some(incident) => sight.incident(&incident),
+        None => sight.place(&id.area, None, None),
     }
 }
 

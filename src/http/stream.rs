@@ -10,6 +10,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::sse::{Event, Sse};
@@ -21,8 +22,10 @@ use tracing::info;
 
 use super::params::Params;
 use super::{App, Problem};
+use crate::access::{self, Access, Caller, Role};
 use crate::deliver::hub::{Bookmark, Filter, Hub, Seat};
 use crate::deliver::message::Message;
+use crate::model::{Millis, Timestamp};
 use crate::runtime::Gate;
 use crate::telemetry::Metrics;
 use crate::wire::{Kind, time};
@@ -32,13 +35,20 @@ pub const DESKS: &str = "intelligence, command, duty, public-information or supe
 const KINDS: &str = "order, notice, call, agency, forward, timeline or rejected";
 
 /// Listens.
-pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Result<Response, Problem> {
+pub async fn stream(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let mut p = Params::of(&uri)?;
     let filter = Filter {
         kinds: p.words("type", KINDS)?,
         posts: p.list("post"),
         desks: p.words("desk", DESKS)?,
         areas: p.list("area"),
+        sight: caller.principal.sight(),
+        only_watches: caller.principal.role == Role::Viewer,
     };
     let asked: Option<Bookmark> = p.get("last_event_id", "id of an event of this stream")?;
     p.end()?;
@@ -55,6 +65,11 @@ pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "listeners", detail).retry_after(Duration::from_secs(5))
         );
     }
+    let place = app.access.seat(&caller).ok_or_else(|| {
+        let max = app.access.options().streams_per_principal_max;
+        Problem::new(StatusCode::TOO_MANY_REQUESTS, "listeners", format!("{max} listen with this token already"))
+            .retry_after(Duration::from_secs(5))
+    })?;
     let s = app.hub.listen(&filter, last.as_ref());
     let mut first = VecDeque::new();
     if s.gap {
@@ -75,12 +90,19 @@ pub async fn stream(State(app): State<App>, headers: HeaderMap, uri: Uri) -> Res
         shutdown: app.shutdown.clone(),
         gate: Arc::clone(&app.gate),
         ended: false,
-        guard: Guard::new(s.seat, &app.metrics),
+        access: app.access.clone(),
+        caller,
+        checked: app.gate.now(),
+        recheck: tokio::time::interval(Duration::from_millis(RECHECK_EVERY.0)),
+        guard: Guard::new(s.seat, place, &app.metrics),
     };
     let events = futures_util::stream::unfold(listener, Listener::next);
     let headers = [(header::CACHE_CONTROL, "no-store"), (header::HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((headers, Sse::new(events)).into_response())
 }
+
+/// So often a stream looks whether its listener still has access.
+const RECHECK_EVERY: Millis = Millis::from_secs(1);
 
 struct Listener {
     first: VecDeque<Event>,
@@ -93,6 +115,10 @@ struct Listener {
     shutdown: watch::Receiver<bool>,
     gate: Arc<dyn Gate>,
     ended: bool,
+    access: Access,
+    caller: Caller,
+    checked: Timestamp,
+    recheck: tokio::time::Interval,
     guard: Guard,
 }
 
@@ -106,7 +132,11 @@ impl Listener {
         if let Some(event) = self.first.pop_front() {
             return Some(event);
         }
-        if self.ended {
+        // Also where one message follows another without a pause.
+        let now = self.gate.now();
+        let due = self.access.is_on() && now >= self.checked + RECHECK_EVERY;
+        self.checked = if due { now } else { self.checked };
+        if self.ended || due && lost_access(&self.access, &self.caller, now) {
             return None;
         }
         let quiet = tokio::time::sleep(self.heartbeat);
@@ -133,6 +163,11 @@ impl Listener {
                     Err(RecvError::Closed) => return None,
                 },
                 _ = self.shutdown.wait_for(|down| *down) => return None,
+                _ = self.recheck.tick(), if self.access.is_on() => {
+                    if lost_access(&self.access, &self.caller, self.gate.now()) {
+                        return None;
+                    }
+                }
                 () = &mut quiet => {
                     let told = json!({ "rev": self.rev, "at": time(self.gate.now()) });
                     return Some(event("muster.heartbeat", &self.hub.bookmark(self.rev), &told.to_string()));
@@ -140,6 +175,14 @@ impl Listener {
             }
         }
     }
+}
+
+fn lost_access(access: &Access, caller: &Caller, now: Timestamp) -> bool {
+    let lost = !access.is_live(caller, now);
+    if lost {
+        info!(principal = %caller.principal.id, "stream.ended: its access is over or was changed");
+    }
+    lost
 }
 
 fn of(message: &Message, hub: &Hub) -> Event {
@@ -161,13 +204,14 @@ fn event(name: &str, at: &Bookmark, data: &str) -> Event {
 /// Counts a listener for as long as it listens.
 struct Guard {
     _seat: Seat,
+    _place: access::Seat,
     metrics: Arc<Metrics>,
 }
 
 impl Guard {
-    fn new(seat: Seat, metrics: &Arc<Metrics>) -> Self {
+    fn new(seat: Seat, place: access::Seat, metrics: &Arc<Metrics>) -> Self {
         metrics.stream_clients.inc();
-        Self { _seat: seat, metrics: Arc::clone(metrics) }
+        Self { _seat: seat, _place: place, metrics: Arc::clone(metrics) }
     }
 }
 

@@ -1,32 +1,42 @@
 //! `GET /v1/posts/{id}`: a post by itself with its live orders and what they are about: what its phone shows.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
+use axum::{Extension, Json};
 use serde_json::{Value, json};
 
 use super::params::Params;
 use super::{App, Problem, views};
-use crate::board::Card;
+use crate::access::Caller;
+use crate::board::{Card, Sight};
 use crate::engine::state::{Incident, Order};
 use crate::playbook::Playbook;
 use crate::wire::{clean, place, time};
 
 /// `GET /v1/posts/{id}`
-pub async fn unit(State(app): State<App>, Path(id): Path<String>, uri: Uri) -> Result<Json<Value>, Problem> {
+pub async fn unit(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
     Params::of(&uri)?.end()?;
     let (books, now) = (app.gate.playbooks(), app.gate.now());
+    let sight = caller.principal.sight();
     let found = books.iter().find_map(|book| {
         let unit = app.board.units(book).into_iter().find(|unit| unit.spec.id.as_str() == id)?;
-        Some((unit, book))
+        let county = book.areas.areas.get(&unit.spec.area).map(|a| &a.county);
+        let here = sight.place(&book.head.command_area, Some(&unit.spec.area), county);
+        let own = sight.post().is_none_or(|post| *post == unit.spec.id);
+        (here && own).then_some((unit, book))
     });
     let (post, book) = found.ok_or_else(|| Problem::not_found("post"))?;
     let mut told = views::unit(&post, book, now);
     let ids: Vec<_> = post.orders.iter().map(|o| o.id.incident.clone()).collect();
-    let cards = app.board.cards(&ids);
+    let cards = app.board.cards(&Sight::default(), &ids);
     let live = post.orders.iter().filter_map(|o| {
         let card = cards.iter().find(|c| c.incident.id == o.id.incident)?;
-        Some(order(o, card, book))
+        sight.order(o, Some(&card.incident)).then(|| order(o, card, book))
     });
     told["orders"] = live.collect();
     told["calls"] = app.board.calls_of(&post.spec.id).iter().map(|(i, metres)| call(i, *metres)).collect();

@@ -130,6 +130,22 @@ pub enum CommandKind {
     },
 }
 
+impl Command {
+    /// What it is about, as an id: its order or notice, else its incident, else nothing.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let named = match &self.kind {
+            CommandKind::SignOnBehalf { order, .. } => Some(order.to_string()),
+            CommandKind::StandDown { order, .. } | CommandKind::Recall { order } => {
+                order.as_ref().map(OrderId::to_string)
+            }
+            CommandKind::TakeNotice { notice } => Some(notice.to_string()),
+            _ => None,
+        };
+        named.or_else(|| self.incident.as_ref().map(IncidentId::to_string)).unwrap_or_default()
+    }
+}
+
 impl CommandKind {
     /// The name on the wire.
     #[must_use]

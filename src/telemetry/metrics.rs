@@ -87,6 +87,10 @@ pub struct Metrics {
     pub follower_events: IntCounterVec,
     /// What became of events at the gate to the brokers, as far as somebody waited.
     pub gate: IntCounterVec,
+    /// Requests that were not let in, by status and reason.
+    pub access_denied: IntCounterVec,
+    /// Lines of the audit trail that could not be written.
+    pub audit_lost: IntCounter,
     /// 1, with the version.
     pub build_info: GaugeVec,
 }
@@ -179,6 +183,9 @@ impl Metrics {
                 "Events at the gate to the brokers: decided, kept, refused, busy, away",
                 &["outcome"],
             ),
+            access_denied: r.counters("muster_access_denied_total", "Requests not let in", &["status", "reason"]),
+            audit_lost: r
+                .counter("muster_audit_lines_lost_total", "Lines of the audit trail that could not be written"),
             build_info: r.floats("muster_build_info", "1, with the version", &["version"]),
             registry: r.0,
         };

@@ -8,11 +8,17 @@
 )]
 
 mod binary;
+mod door;
 mod errors;
+mod guarded;
 mod kit;
 mod limits;
+mod matrix;
 mod reads;
 mod reports;
+mod scopes;
 mod screen;
+mod sessions;
 mod stream;
+mod tokens;
 mod webhook;

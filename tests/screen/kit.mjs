@@ -36,9 +36,9 @@ export async function until(what, holds, ms = 5000) {
   throw new Error(`${what}: not within ${ms} ms (last: ${last})`);
 }
 
-/** Starts the program and waits for its address. */
-export async function start(args, address) {
-  const child = spawn(MUSTER, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+/** Starts the program, with more in its environment, and waits for its address. */
+export async function start(args, more = {}) {
+  const child = spawn(MUSTER, args, { env: { ...process.env, ...more }, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stdout.on('data', (text) => { said += text; });
   child.stderr.on('data', (text) => { said += text; });
@@ -47,7 +47,6 @@ export async function start(args, address) {
     return /http:\/\/127\.0\.0\.1:\d+/.exec(said)?.[0];
   }, 60_000)).value;
   await until('the service is ready', async () => (await fetch(`${base}/readyz`)).ok, 30_000);
-  void address;
   return { base, child, said: () => said, end: (signal = 'SIGTERM') => new Promise((done) => { child.once('exit', done); child.kill(signal); }) };
 }
 

@@ -6,7 +6,7 @@
 import { mkdirSync } from 'node:fs';
 import { launch } from './kit.mjs';
 
-const ALL = ['words', 'story', 'cut', 'tasks', 'everybody', 'weight', 'load'];
+const ALL = ['words', 'story', 'cut', 'tasks', 'roles', 'everybody', 'weight', 'load'];
 const wanted = process.argv.length > 2 ? process.argv.slice(2) : ALL;
 const { PICTURES } = process.env;
 if (PICTURES) mkdirSync(PICTURES, { recursive: true });

@@ -119,7 +119,7 @@ export const send = (sent) => ask(DOORS[sent.type], json(sent, 'application/clou
 const SEAT = 'muster.seat';
 
 /** The name under which this screen commands. */
-export const seat = () => session.principal || localStorage.getItem(SEAT) || 'command/seat-1';
+export const seat = () => (session.role !== 'open' && session.principal) || localStorage.getItem(SEAT) || 'command/seat-1';
 
 /** @param {string} name */
 export const sitAt = (name) => localStorage.setItem(SEAT, name);

@@ -42,6 +42,7 @@
 //! * `deliver`: from accepted steps to whoever must hear: the stream, the webhook.
 //! * `kafka`: many machines: the shards of a journal in topics, read, decided and told by whoever owns them.
 //! * `intake`: files of real history through a mapping of their columns.
+//! * `screen`: the pages that operators and posts look at.
 //! * `access`: who may do what, and the trail of who did it.
 //! * `http`: the door.
 //! * `rehearsal`: a seeded city that speaks only through the public doors.
@@ -85,6 +86,9 @@ pub mod kafka;
 
 #[cfg(feature = "service")]
 pub mod intake;
+
+#[cfg(feature = "service")]
+pub mod screen;
 
 #[cfg(feature = "service")]
 pub mod access;

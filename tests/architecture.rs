@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and those it may import.
-const MAY: [(&str, &[&str]); 19] = [
+const MAY: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("decode", &["model"]),
     ("playbook", &["model"]),
@@ -37,6 +37,7 @@ const MAY: [(&str, &[&str]); 19] = [
         ],
     ),
     ("intake", &["model", "decode", "playbook", "classify", "engine", "journal"]),
+    ("screen", &["telemetry"]),
     ("access", &["model", "board"]),
     (
         "http",
@@ -52,6 +53,7 @@ const MAY: [(&str, &[&str]); 19] = [
             "board",
             "telemetry",
             "deliver",
+            "screen",
             "access",
         ],
     ),

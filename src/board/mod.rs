@@ -10,13 +10,13 @@
 //! What is bounded here: notices and, where there is no archive, timeline entries (the oldest go first). Incidents,
 //! orders, reports and posts are as many as the engine holds; it lets closed ones go after `[limits] closed_kept`, and
 //! from then on only the archive knows them.
-//!
-//! Left out: full-text search.
 
 mod ages;
 mod archive;
+mod cards;
 mod query;
 mod reconcile;
+mod search;
 mod sight;
 mod state;
 
@@ -27,8 +27,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde::{Deserialize, Serialize};
 
 pub use archive::{Archive, ArchiveError, Line};
+pub use cards::Card;
 pub use query::{Chapter, IncidentQuery, MarkLine, NoticePlace, NoticeQuery, OrderQuery, Page, Story, Unit};
 pub use reconcile::{UNACCOUNTED, Unaccounted};
+pub use search::{Found, SearchQuery};
 pub use sight::Sight;
 pub use state::NoticeLine;
 

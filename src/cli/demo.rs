@@ -54,6 +54,16 @@ pub struct Args {
     /// Only the summary.
     #[arg(long)]
     quiet: bool,
+    /// End with the day, also at a terminal, where the screen otherwise stays open until Ctrl-C.
+    #[arg(long)]
+    end: bool,
+}
+
+impl Args {
+    /// Whether somebody is there who may want to look at the screen when the day is over.
+    fn stays(&self) -> bool {
+        !self.json && !self.quiet && !self.end && std::io::stdout().is_terminal()
+    }
 }
 
 /// How fast time runs.
@@ -103,7 +113,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let summary = ended?;
     if args.json {
         println!("{}", serde_json::to_string(&summary)?);
-    } else {
+    } else if !args.stays() {
         print(&summary);
     }
     let good = summary.unaccounted == 0 && summary.stream_complete;
@@ -127,6 +137,10 @@ async fn live(args: &Args) -> anyhow::Result<Summary> {
     };
     let server = Server::start_at(config(args, &folder.path), clock).await?;
     server.handle().ready().await;
+    let screen = format!("the screen    http://{0}/    a post's phone    http://{0}/post", server.address());
+    if !args.json && !args.quiet {
+        println!("{screen}");
+    }
     let door = Door::to(&format!("http://{}", server.address()))?;
     let heard = Shared::default();
     let (lines, shown) = mpsc::unbounded_channel();
@@ -142,11 +156,19 @@ async fn live(args: &Args) -> anyhow::Result<Summary> {
     bar.finish_and_clear();
     let rev = server.handle().status().step;
     quiet(&heard, rev).await;
+    let summary = {
+        let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        summary(&told, &heard, end.since(start), wall_s)
+    };
+    if args.stays() {
+        print(&summary);
+        println!("{screen}    Ctrl-C ends");
+        time.stay().await?;
+    }
     server.stop().await?;
     listener.abort();
     let _ = show.await;
-    let heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(summary(&told, &heard, end.since(start), wall_s))
+    Ok(summary)
 }
 
 fn summary(told: &Told, heard: &Heard, simulated: Millis, wall_s: f64) -> Summary {
@@ -217,6 +239,23 @@ struct Time {
     driver: Option<Driver>,
     /// The last step looked at.
     step: u64,
+}
+
+impl Time {
+    /// Lets time go on at its own pace until Ctrl-C: what is open stays open, and may be acted on.
+    async fn stay(&self) -> anyhow::Result<()> {
+        const TICK: Duration = Duration::from_millis(200);
+        let tick = Millis(200);
+        let mut interval = tokio::time::interval(TICK);
+        loop {
+            tokio::select! {
+                ended = tokio::signal::ctrl_c() => return Ok(ended?),
+                _ = interval.tick() => if let Some(driver) = &self.driver {
+                    driver.set(self.handle.now() + tick);
+                },
+            }
+        }
+    }
 }
 
 impl Pace for Time {

@@ -9,6 +9,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
 use super::governor::Governor;
 use super::permit::{Asked, permit};
@@ -134,6 +135,7 @@ pub fn router(app: App) -> Router {
         router.route(route.path, (route.serve)().route_layer(from_fn_with_state(asked, permit)))
     });
     table
+        .merge(crate::screen::routes(&app.metrics))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(from_fn_with_state(app.clone(), guard::time))
@@ -142,6 +144,7 @@ pub fn router(app: App) -> Router {
         .route_layer(from_fn_with_state(app.clone(), guard::count))
         .route_layer(from_fn_with_state(app.clone(), guard::picture))
         .layer(from_fn(guard::headers))
+        .layer(CompressionLayer::new())
         .with_state(app)
 }
 

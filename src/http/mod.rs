@@ -1,7 +1,8 @@
 //! The door over HTTP: reports, acts, positions and commands in; reads, the stream and metrics out.
 //!
 //! *In* (`intake`): bytes → decode → governor → the runtime's handle; the answer comes after the commit, so a `202` means
-//! that it is kept. *Look* (`reads`, `views`): the board only, never the engine. *Out* (`stream`): server-sent events from
+//! that it is kept. *Look* (`reads`, `cards`, `archive`, `areas`, `views`): the board
+//! and the playbook only, never the engine. *Out* (`stream`): server-sent events from
 //! the hub. Every error is a [`Problem`]. What holds for all requests stands in `guard`: whom we serve, how long, how
 //! large, and what a panic becomes.
 //!
@@ -16,9 +17,10 @@
 //! # The end
 //! The shutdown token ends every stream; requests under way get their answer; the rest is bounded by the drain.
 //!
-//! Left out: full-text search.
-
 mod app;
+mod archive;
+mod areas;
+mod cards;
 mod door;
 mod governor;
 mod guard;
@@ -32,6 +34,7 @@ mod routes;
 mod scope;
 mod session;
 mod stream;
+mod unit;
 mod views;
 
 use std::net::SocketAddr;

@@ -280,7 +280,8 @@ fn sees(app: &App, sight: &Sight, id: &IncidentId) -> bool {
     }
 }
 
-fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
+/// An instant of a query.
+pub fn instant(name: &str, text: &str) -> Result<Timestamp, Problem> {
     let hint = "such as 2026-11-23T08:00:00+08:00; in an address `+` is written %2B";
     Timestamp::parse(text).map_err(|_| Problem::parameter(name, "is no RFC 3339 instant").hint(hint))
 }

@@ -7,7 +7,7 @@
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{App, intake, reads, session, stream};
+use super::{App, archive, areas, cards, intake, reads, session, stream, unit};
 use crate::access::Permission;
 use crate::decode::EventType;
 
@@ -49,6 +49,12 @@ pub const ROUTES: &[Route] = &[
     route(GET,    "/v1/incidents",              Board,   || get(reads::incidents)),
     route(GET,    "/v1/incidents/{id}",         Board,   || get(reads::incident)),
     route(GET,    "/v1/incidents/{id}/timeline", Board,  || get(reads::timeline)),
+    route(GET,    "/v1/cards",                  Board,   || get(cards::cards)),
+    route(GET,    "/v1/archive",                Board,   || get(archive::archive)),
+    route(GET,    "/v1/archive.csv",            Board,   || get(archive::archive_csv)),
+    route(GET,    "/v1/areas",                  Board,   || get(areas::areas)),
+    route(GET,    "/v1/rules",                  Board,   || get(areas::rules)),
+    route(GET,    "/v1/posts/{id}",             Orders,  || get(unit::unit)),
     route(GET,    "/v1/posts",                  Board,   || get(reads::posts)),
     route(GET,    "/v1/orders",                 Orders,  || get(reads::orders)),
     route(GET,    "/v1/marks",                  Board,   || get(reads::marks)),

@@ -115,7 +115,7 @@ fn unreadable() -> Problem {
 
 fn told(p: &Principal, csrf: Option<&str>, ends: Option<Timestamp>) -> Value {
     json!({
-        "principal": p.id, "role": p.role, "areas": p.area_names(), "post": p.post, "csrf": csrf,
+        "principal": p.id, "role": p.role, "areas": p.area_names(), "post": p.post, "source": p.source, "csrf": csrf,
         "expires_at": ends.map(time),
     })
 }

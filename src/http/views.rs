@@ -94,7 +94,8 @@ fn facts(o: &Order) -> Vec<Value> {
     known.into_iter().filter_map(fact).map(clean).collect()
 }
 
-fn mark_of(i: &Incident, o: Option<&Order>, run: &crate::engine::state::MarkRun) -> Option<Value> {
+/// A mark of an incident or of one of its orders.
+pub fn mark_of(i: &Incident, o: Option<&Order>, run: &crate::engine::state::MarkRun) -> Option<Value> {
     let mark = i.plan.marks.get(usize::from(run.mark))?;
     Some(clean(json!({
         "incident": i.id, "order": o.map(|o| &o.id), "post": o.map(|o| &o.post), "name": mark.name,

@@ -44,6 +44,8 @@ pub struct Metrics {
     pub shortfalls: IntCounterVec,
     /// Attempts at an outside channel, by outcome.
     pub deliveries: IntCounterVec,
+    /// Times a browser said that a page of ours broke its policy. Should stay 0.
+    pub csp_reports: IntCounter,
     /// Who listens to the stream.
     pub stream_clients: IntGauge,
     /// Targets of webhooks by the state of their circuit.
@@ -163,6 +165,7 @@ impl Metrics {
                 "Targets of webhooks by the state of their circuit",
                 &["state"],
             ),
+            csp_reports: r.counter("muster_csp_reports_total", "Breaches of the pages' policy told by browsers"),
             stream_clients: r.gauge("muster_stream_clients", "Clients of the stream"),
             stream_dropped: r.counter("muster_stream_dropped_total", "Slow clients told to read anew"),
             read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),

@@ -17,6 +17,7 @@ mod matrix;
 mod reads;
 mod reports;
 mod scopes;
+mod screen;
 mod sessions;
 mod stream;
 mod tokens;

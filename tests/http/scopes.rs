@@ -38,6 +38,25 @@ async fn another_countys_incident_is_not_there() {
 }
 
 #[tokio::test]
+async fn what_the_screen_reads_hides_the_same() {
+    let g = Guarded::start().await;
+    let (id, _) = fire_at_the_quay(&g).await;
+    for path in ["/v1/cards".to_owned(), format!("/v1/cards?incident={id}"), "/v1/archive".to_owned()] {
+        assert_eq!((g.count("near", &path).await, g.count("far", &path).await), (1, 0), "{path}");
+    }
+    let (_, told) = g.get("far", &format!("/v1/cards?incident={id}")).await;
+    assert_eq!(told["gone"], json!([id]), "as if it were not");
+    let table = g.ask(Method::GET, "/v1/archive.csv", &g.tokens["far"]).send().await.unwrap().text().await.unwrap();
+    assert!(!table.contains(&id), "{table}");
+    // A post sees itself and no other; a desk the posts of its areas.
+    let (status, told) = g.get("S-1", "/v1/posts/S-1").await;
+    assert_eq!((status, &told["orders"][0]["incident"]), (StatusCode::OK, &json!(id)), "{told}");
+    assert_eq!(g.get("S-1", "/v1/posts/P-4").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(g.get("far", "/v1/posts/P-4").await.0, StatusCode::OK);
+    assert_eq!(g.get("far", "/v1/posts/S-1").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
 async fn a_command_about_another_countys_incident_is_about_nothing() {
     let g = Guarded::start().await;
     let (id, orders) = fire_at_the_quay(&g).await;

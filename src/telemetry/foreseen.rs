@@ -32,3 +32,32 @@ impl Metrics {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_miss_rises_from_zero() {
+        let (m, playbook) = (Metrics::new(), crate::playbook::minimal());
+        m.foresee(&playbook);
+        let text = m.text().unwrap();
+        let mark = &playbook.plans.values().flat_map(|plan| &plan.marks).next().expect("it has a mark").name;
+        for line in [
+            format!("muster_marks_total{{drill=\"false\",mark=\"{mark}\",outcome=\"missed\",ring=\"1\"}} 0"),
+            String::from("muster_shortfalls_total{drill=\"false\",role=\"first\"} 0"),
+            String::from("muster_escalations_total{drill=\"false\",level=\"city\"} 0"),
+            String::from("muster_all_calls_total{drill=\"true\"} 0"),
+        ] {
+            assert!(text.contains(&line), "{line} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_counted_stays() {
+        let m = Metrics::new();
+        m.all_calls.with_label_values(&["false"]).inc();
+        m.foresee(&crate::playbook::minimal());
+        assert_eq!(m.all_calls.with_label_values(&["false"]).get(), 1);
+    }
+}

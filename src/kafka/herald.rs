@@ -44,7 +44,9 @@ impl Herald {
         metrics: Arc<Metrics>,
     ) -> Self {
         let tally = Tally::new(Arc::clone(&metrics), Arc::clone(&board));
-        playbooks.iter().for_each(|playbook| metrics.foresee(playbook));
+        for playbook in playbooks {
+            metrics.foresee(playbook);
+        }
         Self { board, hub, told, tally, metrics, playbooks: playbooks.to_vec(), node: node.into() }
     }
 

@@ -63,6 +63,7 @@ impl Pump {
     ) -> Result<Self, webhook::Error> {
         let back = Arc::new(Back { handle: handle.clone(), ledger: Ledger::default() });
         let source = format!("muster/{}", handle.playbook().head.command_area);
+        metrics.foresee(&handle.playbook());
         let webhook = Webhook::start(options, source, metrics, log, Arc::clone(&back) as _)?;
         Ok(Self {
             handle: handle.clone(),

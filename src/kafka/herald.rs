@@ -44,6 +44,9 @@ impl Herald {
         metrics: Arc<Metrics>,
     ) -> Self {
         let tally = Tally::new(Arc::clone(&metrics), Arc::clone(&board));
+        for playbook in playbooks {
+            metrics.foresee(playbook);
+        }
         Self { board, hub, told, tally, metrics, playbooks: playbooks.to_vec(), node: node.into() }
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Lines go to standard error: for people on a terminal, as JSON elsewhere.
 
+mod foreseen;
 mod levels;
 mod metrics;
 mod shard;

@@ -11,7 +11,7 @@ use tracing::{debug, info, warn};
 use super::metrics::{Metrics, drill};
 use crate::board::Board;
 use crate::engine::state::Order;
-use crate::engine::{Effect, Entry, What};
+use crate::engine::{DeliveryOutcome, Effect, Entry, What};
 use crate::journal::Step;
 use crate::model::{Act, IncidentId, Millis, OrderId, SourceId, Timestamp};
 use crate::playbook::Playbook;
@@ -59,7 +59,10 @@ impl Tally {
         let d = drill(entry.drill);
         let incident = entry.incident.as_ref();
         match &entry.what {
-            What::Opened { source, .. } => self.report(playbook, source, "opened", entry),
+            What::Opened { source, .. } => {
+                self.report(playbook, source, "opened", entry);
+                self.classify_leg(entry);
+            }
             What::Joined { source, .. } => self.report(playbook, source, "joined", entry),
             What::Folded { source, .. } => self.report(playbook, source, "folded", entry),
             What::LateReport { source, .. } => self.report(playbook, source, "late", entry),
@@ -75,6 +78,7 @@ impl Tally {
                 self.order(order, playbook, act.as_str(), entry);
                 self.act_leg(order, *act, d);
             }
+            What::Delivery { order, outcome, .. } => self.delivery_leg(order, *outcome, entry),
             What::Kept { mark, .. } => self.mark(mark.as_str(), incident, "kept", d),
             What::ReachedLate { mark, .. } => self.mark(mark.as_str(), incident, "late", d),
             What::Warning { mark, .. } => self.mark(mark.as_str(), incident, "warned", d),
@@ -122,6 +126,22 @@ impl Tally {
         let ring = incident.and_then(|id| self.board.incident(id)).map(|i| i.classification.ring.to_string());
         let ring = ring.as_deref().unwrap_or("unknown");
         self.metrics.marks.with_label_values(&[mark, ring, outcome, drill]).inc();
+    }
+
+    fn classify_leg(&self, entry: &Entry) {
+        let Some(incident) = entry.incident.as_ref().and_then(|id| self.board.incident(id)) else { return };
+        self.leg("classify", entry.at.since(incident.received), drill(entry.drill));
+    }
+
+    /// Each order's first sending and first delivery, counted from its issue; the engine tells each of them once.
+    fn delivery_leg(&self, id: &OrderId, outcome: DeliveryOutcome, entry: &Entry) {
+        let Some(order) = self.board.order(id) else { return };
+        let leg = match outcome {
+            DeliveryOutcome::Sent => "send",
+            DeliveryOutcome::Delivered => "deliver",
+            DeliveryOutcome::Failed => return,
+        };
+        self.leg(leg, entry.at.since(order.issued), drill(entry.drill));
     }
 
     fn dispatch_leg(&self, id: &OrderId, entry: &Entry) {

@@ -6,13 +6,12 @@
 //!   (inputs, reports of     (read the log, append,            (bottom line first; bounded; one record
 //!    appends, the group)     begin, accepted, drop)            a step; several under way)
 //! ```
-//! The protocol is [`Owner`]'s; this loop lends it a log, a clock and inputs. The running state ([`Areas`], [`Inbox`])
-//! exists between [`Action::Begin`] and [`Action::Drop`] and runs ahead of the log by the steps under way; nothing of
-//! them is told to anybody before [`Action::Accepted`]. What is dropped is made anew from the fold, and its inputs are
-//! read again.
+//! The protocol is [`Owner`]'s; this loop lends it a log, a clock and inputs. The running state (`Areas`, `Inbox`) exists
+//! between the actions `Begin` and `Drop` and runs ahead of the log by the steps under way; nothing of them is told to
+//! anybody before `Accepted`. What is dropped is made anew from the fold, and its inputs are read again.
 //!
-//! [`parts`]: what it is made of. [`running`]: the state, and how a step is cut. [`carrying`]: what the owner says is carried out.
-//! [`reading`]: the log.
+//! `parts`: what it is made of. `running`: the state, and how a step is cut. `carrying`: what the owner says is carried out.
+//! `reading`: the log.
 //!
 //! Invariants: `at` never goes back. A receipt is never after the `at` at which it is stepped. What fell due while nobody owned
 //! the shard fires once, marked late. A step that changed nothing and that nobody waits for rides with the next one.

@@ -38,7 +38,7 @@ export async function run({ browser, faults }) {
       await key('n');
       await until('its posts are known', async () => (await page.evaluate(() => globalThis.musterStore.posts.size)) > 0);
       await key('p');
-      await until('the form', () => page.locator('dialog[open] input[type=radio]:checked').count());
+      await until('the form with the next post', () => page.locator('dialog[open] input[type=radio]:checked').count());
       await key('Enter');
       await until('one order more', async () => (await card()).orders.length > before);
     });
@@ -47,10 +47,11 @@ export async function run({ browser, faults }) {
       await key('h');
       await text('road blocked');
       await until('held', async () => (await card()).holds.length > 0);
+      await until('the form is gone', async () => (await page.locator('dialog[open]').count()) === 0);
     });
     await task('close with a code', async () => {
       await key('c');
-      await until('the form', () => page.locator('dialog[open] select').count());
+      await until('the form with the codes', () => page.locator('dialog[open] select').count());
       await key('Enter');
       await until('closed', async () => (await card()).state === 'closed');
     });

@@ -7,7 +7,7 @@ use super::state::State;
 use super::{Board, Sight};
 use crate::engine::Callee;
 use crate::engine::state::{Incident, Order, ReportRecord};
-use crate::model::{IncidentId, OrderId, PostId};
+use crate::model::{IncidentId, PostId};
 
 /// An incident at a glance.
 #[derive(Clone, Debug)]
@@ -36,9 +36,7 @@ impl Board {
         let state = self.read();
         ids.iter().filter_map(|id| card(&state, id)).filter(|c| sight.incident(&c.incident)).collect()
     }
-}
 
-impl Board {
     /// The open incidents whose all-call has called this post and waits for its answer, with the metres it is away.
     #[must_use]
     pub fn calls_of(&self, post: &PostId) -> Vec<(Arc<Incident>, u32)> {
@@ -55,11 +53,10 @@ impl Board {
     }
 }
 
-pub(super) fn card(state: &State, id: &IncidentId) -> Option<Card> {
-    let order = |n| OrderId { incident: id.clone(), n };
+fn card(state: &State, id: &IncidentId) -> Option<Card> {
     Some(Card {
         incident: state.incidents.get(id)?.clone(),
-        orders: state.orders.range(order(0)..=order(u32::MAX)).map(|(_, o)| o.clone()).collect(),
-        first: state.reports.range((id.clone(), 0)..=(id.clone(), u32::MAX)).next().map(|(_, r)| r.clone()),
+        orders: state.orders_of(id).cloned().collect(),
+        first: state.reports_of(id).next().map(|(_, r)| r.clone()),
     })
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::archive::{ArchiveError, Line};
+use super::state::State;
 use super::{Board, NoticeLine, Sight};
 use crate::engine::What;
 use crate::engine::state::{CallList, Incident, MarkRun, Order, PostRecord, ReportRecord};
@@ -83,6 +84,16 @@ pub struct NoticeQuery {
 /// A notice's place in the list: when it was raised, and its `rev`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoticePlace(Timestamp, u64);
+
+fn unit(state: &State, id: &PostId, spec: &PostSpec) -> Unit {
+    let orders = state.bound.get(id).into_iter().flatten();
+    Unit {
+        spec: spec.clone(),
+        record: state.posts.get(id).map(|(_, record)| record.clone()),
+        fix: state.fixes.get(id).copied(),
+        orders: orders.filter_map(|o| state.orders.get(o)).cloned().collect(),
+    }
+}
 
 impl fmt::Display for NoticePlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,13 +195,11 @@ impl Board {
     pub fn chapter(&self, id: &IncidentId) -> Option<Chapter> {
         let state = self.read();
         let incident = state.incidents.get(id)?.clone();
-        let order = |n| OrderId { incident: id.clone(), n };
-        let reports = state.reports.range((id.clone(), 0)..=(id.clone(), u32::MAX));
         let calls = state.calls.range((id.clone(), 0, 0)..=(id.clone(), u32::MAX, u32::MAX));
         Some(Chapter {
             incident,
-            orders: state.orders.range(order(0)..=order(u32::MAX)).map(|(_, o)| o.clone()).collect(),
-            reports: reports.map(|((_, n), r)| (*n, r.clone())).collect(),
+            orders: state.orders_of(id).cloned().collect(),
+            reports: state.reports_of(id).map(|(n, r)| (n, r.clone())).collect(),
             calls: calls.map(|(_, c)| c.clone()).collect(),
         })
     }
@@ -260,16 +269,19 @@ impl Board {
                 None => {}
             }
         }
-        let unit = |(id, spec): (&PostId, &PostSpec)| {
-            let orders = state.bound.get(id).into_iter().flatten();
-            Unit {
-                spec: spec.clone(),
-                record: state.posts.get(id).map(|(_, record)| record.clone()),
-                fix: state.fixes.get(id).copied(),
-                orders: orders.filter_map(|o| state.orders.get(o)).cloned().collect(),
-            }
-        };
-        specs.into_iter().map(unit).collect()
+        specs.into_iter().map(|(id, spec)| unit(&state, id, spec)).collect()
+    }
+
+    /// One post of [`Board::units`].
+    #[must_use]
+    pub fn unit(&self, playbook: &Playbook, id: &PostId) -> Option<Unit> {
+        let state = self.read();
+        let record = state.posts.get(id).map(|(_, record)| record);
+        if record.is_some_and(|record| record.gone) {
+            return None;
+        }
+        let spec = record.and_then(|record| record.spec.as_ref()).or_else(|| playbook.posts.get(id))?;
+        Some(unit(&state, id, spec))
     }
 
     /// Notices, newest first.

@@ -12,7 +12,7 @@ use smol_str::SmolStr;
 
 use super::{Board, Page, Sight};
 use crate::engine::state::{Incident, Order, ReportRecord};
-use crate::model::{IncidentId, OrderId, PostId, Timestamp};
+use crate::model::{IncidentId, PostId, Timestamp};
 
 /// What is looked for. All that is given must hold.
 #[derive(Clone, Debug, Default)]
@@ -77,15 +77,10 @@ impl Board {
         let state = self.read();
         let end = from.and_then(|id| state.ages.place(id)).map_or(Bound::Unbounded, Bound::Excluded);
         let found = |id: &IncidentId| {
-            let order = |n| OrderId { incident: id.clone(), n };
             Some(Found {
                 incident: state.incidents.get(id)?.clone(),
-                reports: state
-                    .reports
-                    .range((id.clone(), 0)..=(id.clone(), u32::MAX))
-                    .map(|(_, r)| r.clone())
-                    .collect(),
-                orders: state.orders.range(order(0)..=order(u32::MAX)).map(|(_, o)| o.clone()).collect(),
+                reports: state.reports_of(id).map(|(_, r)| r.clone()).collect(),
+                orders: state.orders_of(id).cloned().collect(),
             })
         };
         state.ages.below(end).take(STRETCH).filter_map(found).collect()

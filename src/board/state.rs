@@ -127,6 +127,18 @@ impl Change {
 }
 
 impl State {
+    /// The orders of an incident, oldest first.
+    pub fn orders_of(&self, id: &IncidentId) -> impl Iterator<Item = &Arc<Order>> {
+        let order = |n| OrderId { incident: id.clone(), n };
+        self.orders.range(order(0)..=order(u32::MAX)).map(|(_, order)| order)
+    }
+
+    /// The reports of an incident that are still held, oldest first, with their numbers.
+    pub fn reports_of(&self, id: &IncidentId) -> impl Iterator<Item = (u32, &Arc<ReportRecord>)> {
+        let range = (id.clone(), 0)..=(id.clone(), u32::MAX);
+        self.reports.range(range).map(|((_, n), report)| (*n, report))
+    }
+
     /// Drops what the documents of a shard said; what stands in no document survives.
     pub fn forget(&mut self, shard: u32) {
         let areas = std::mem::take(&mut self.areas);

@@ -58,13 +58,7 @@ fn card(c: &Card) -> Value {
     told["marks"] = own.chain(theirs).collect();
     told["orders"] = c.orders.iter().map(|o| order(o)).collect();
     told["holds"] = i.holds.iter().map(|mark| mark.as_ref().map_or("all", |m| m.as_str())).collect();
-    told["all_call"] = i.all_call.as_ref().map_or(Value::Null, |call| {
-        clean(json!({
-            "n": call.n, "reason": call.reason, "radius_m": call.radius_m, "until": time(call.until),
-            "listed": call.listed, "called": call.called, "answered": call.answered, "coming": call.coming,
-            "ended": call.ended,
-        }))
-    });
+    told["all_call"] = i.all_call.as_ref().map_or(Value::Null, views::call_counts);
     told
 }
 

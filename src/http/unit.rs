@@ -10,6 +10,7 @@ use super::{App, Problem, views};
 use crate::access::Caller;
 use crate::board::{Card, Sight};
 use crate::engine::state::{Incident, Order};
+use crate::model::PostId;
 use crate::playbook::Playbook;
 use crate::wire::{clean, place, time};
 
@@ -21,10 +22,10 @@ pub async fn unit(
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
     Params::of(&uri)?.end()?;
-    let (books, now) = (app.gate.playbooks(), app.gate.now());
+    let (id, books, now) = (PostId::from(id.as_str()), app.gate.playbooks(), app.gate.now());
     let sight = caller.principal.sight();
     let found = books.iter().find_map(|book| {
-        let unit = app.board.units(book).into_iter().find(|unit| unit.spec.id.as_str() == id)?;
+        let unit = app.board.unit(book, &id)?;
         let county = book.areas.areas.get(&unit.spec.area).map(|a| &a.county);
         let here = sight.place(&book.head.command_area, Some(&unit.spec.area), county);
         let own = sight.post().is_none_or(|post| *post == unit.spec.id);

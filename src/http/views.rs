@@ -46,10 +46,17 @@ fn all_call(call: &AllCall, c: &Chapter) -> Value {
         };
         clean(json!({ kind: id, "distance_m": u.distance_m, "coming": u.coming }))
     };
+    let mut told = call_counts(call);
+    told["units"] = c.calls.iter().flat_map(|l| &l.units).map(unit).collect();
+    told
+}
+
+/// An all-call without whom it called.
+pub fn call_counts(call: &AllCall) -> Value {
     clean(json!({
         "n": call.n, "reason": call.reason, "radius_m": call.radius_m, "until": time(call.until),
         "listed": call.listed, "called": call.called, "answered": call.answered, "coming": call.coming,
-        "ended": call.ended, "units": c.calls.iter().flat_map(|l| &l.units).map(unit).collect::<Vec<_>>(),
+        "ended": call.ended,
     }))
 }
 

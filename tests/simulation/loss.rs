@@ -19,6 +19,8 @@ pub struct Loss {
     from: u64,
     /// An operator has accepted it.
     accepted: bool,
+    /// Only records that counted for nothing were lost, or claims: what stands is all that was ever accepted.
+    harmless: bool,
 }
 
 impl City {
@@ -37,10 +39,11 @@ impl City {
         say!(self, "LOSS: the log ends at {from} now, {} accepted steps are lost", steps.len());
         let seen = steps.iter().map(|step| step.number).filter(|number| self.outputs.has(*number));
         let seen = seen.map(|number| (number, self.now)).collect();
+        let harmless = steps.is_empty();
         // Those of an earlier loss may still be under way.
         let before = self.loss.take().unwrap_or_default();
         let steps = before.steps.into_iter().chain(steps).collect();
-        self.loss = Some(Loss { steps, seen, from, accepted: false });
+        self.loss = Some(Loss { steps, seen, from, accepted: false, harmless });
         for host in 0..self.hosts.len() {
             self.hosts[host].shaken_by_loss(from);
             // Every client hears that another replica leads before anything else can come to it.
@@ -80,10 +83,11 @@ impl City {
         self.loss.as_ref().is_some_and(|loss| !loss.accepted)
     }
 
-    /// Whether who restores now has nothing left to know of a loss: there was none, it is accepted, or what could tell of it
-    /// was trimmed away.
+    /// Whether who restores now has nothing left to know of a loss: there was none, nothing accepted was lost (then an earlier
+    /// acceptance may rightly end a hold, it covers all that anybody knew of), it is accepted, or what could tell of it was
+    /// trimmed away.
     pub fn loss_is_past(&self) -> bool {
-        self.loss.as_ref().is_none_or(|loss| loss.accepted || self.log.first() > loss.from)
+        self.loss.as_ref().is_none_or(|loss| loss.accepted || loss.harmless || self.log.first() > loss.from)
     }
 
     pub fn loss_is_accepted(&mut self) {

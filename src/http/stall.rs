@@ -73,7 +73,7 @@ impl<T> Patient<T> {
             return tried;
         }
         if !self.stands.swap(true, Ordering::Relaxed) {
-            let until = now() + self.stalls.limit;
+            let until = Instant::now() + self.stalls.limit;
             self.until.as_mut().reset(until);
         }
         if self.until.as_mut().poll(cx).is_pending() {
@@ -83,11 +83,6 @@ impl<T> Patient<T> {
         self.stalls.let_go.inc();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "nothing was taken for too long")))
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "how long a peer takes nothing decides about its connection alone")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {

@@ -133,6 +133,7 @@ impl Metrics {
     /// # Panics
     /// Never: the names are constants of this file and each is registered once.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a list, in which each metric stands once")]
     pub fn new() -> Self {
         let r = Maker(Registry::new());
         let metrics = Self {

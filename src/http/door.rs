@@ -28,6 +28,7 @@ use tokio_rustls::TlsAcceptor;
 use tracing::{debug, error, info};
 
 use super::permit::Peer;
+use super::stall::{Patient, Stalls};
 use super::{App, BindError, Options, router};
 
 /// Headers of one request.
@@ -165,8 +166,16 @@ pub async fn serve(door: impl Into<Door>, app: App, mut shutdown: watch::Receive
     let seats = Arc::new(Semaphore::new(max));
     app.metrics.queue_limit.with_label_values(&["connections"]).set(i64::try_from(max).unwrap_or(i64::MAX));
     let ticking = tokio::spawn(tick(app.clone(), tls.clone(), Arc::clone(&seats), max));
-    let threshold =
-        Threshold { http: protocol(&app.options), router: TowerToHyperService::new(router(app.clone())), tls };
+    let threshold = Threshold {
+        http: protocol(&app.options),
+        router: TowerToHyperService::new(router(app.clone())),
+        tls,
+        stalls: Stalls {
+            limit: Duration::from_millis(app.options.send_timeout.0.max(100)),
+            let_go: app.metrics.http_stalled.clone(),
+        },
+        shutdown: shutdown.clone(),
+    };
     let graceful = GracefulShutdown::new();
     let coming = async {
         loop {
@@ -213,6 +222,8 @@ struct Threshold {
     http: http1::Builder,
     router: TowerToHyperService<axum::Router>,
     tls: Option<Arc<Tls>>,
+    stalls: Stalls,
+    shutdown: watch::Receiver<bool>,
 }
 
 impl Threshold {
@@ -233,17 +244,27 @@ impl Threshold {
     }
 
     async fn talk(self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, peer: SocketAddr, watcher: Watcher) {
-        let router = self.router;
+        let (router, stream) = (self.router, Patient::new(stream, self.stalls));
+        let cut_off = stream.stands_at_the_end(self.shutdown, CLOSES_WITHIN);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
             router.call(request)
         });
         let connection = watcher.watch(self.http.serve_connection(TokioIo::new(stream), service));
-        if let Err(why) = connection.await {
-            debug!(%why, "door.broken");
+        tokio::select! {
+            ended = connection => {
+                if let Err(why) = ended {
+                    debug!(%why, "door.broken");
+                }
+            }
+            () = cut_off => debug!("door.cut_off: what was left for it was not taken"),
         }
     }
 }
+
+/// After the end began, who takes nothing of what is left for it is looked for this often and cut off. Below what the server
+/// waits for its parts, so that the audit trail is still written to its end.
+const CLOSES_WITHIN: Duration = Duration::from_millis(1_500);
 
 /// A handshake takes no longer.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);

@@ -15,8 +15,8 @@
 //! cookie counts for a change only with the header that our own page knows.
 //!
 //! # The end
-//! The shutdown token ends every stream; requests under way get their answer; the rest is bounded by the drain.
-//!
+//! The shutdown token ends every stream; requests under way get their answer; who does not take it is
+//! cut off, and the rest is bounded by the drain. Before the end, too, who takes nothing of what we send is let go (`stall`).
 mod app;
 mod archive;
 mod areas;
@@ -33,6 +33,7 @@ mod reads;
 mod routes;
 mod scope;
 mod session;
+mod stall;
 mod stream;
 mod unit;
 mod views;
@@ -66,6 +67,8 @@ pub struct Options {
     pub behind_proxy: bool,
     /// A request's head, and the pause before it, take no longer.
     pub header_timeout: Millis,
+    /// Who takes nothing of what we send for so long is let go, a stream's listener above all.
+    pub send_timeout: Millis,
     /// Connections at once. Beyond it, whoever comes waits outside.
     pub connections_max: NonZeroUsize,
     /// Names in `Host` that are served beside `localhost`, `127.0.0.1` and `[::1]`.
@@ -112,6 +115,7 @@ impl Default for Options {
             tls_key: PathBuf::new(),
             behind_proxy: false,
             header_timeout: Millis::from_secs(30),
+            send_timeout: Millis::from_secs(10),
             connections_max: size(4_096),
             hosts: Vec::new(),
             body_bytes_max: size(1024 * 1024),

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub webhook_targets: IntGaugeVec,
     /// Clients of the stream that were too slow and were told to read anew.
     pub stream_dropped: IntCounter,
+    /// Connections that were let go because nothing of what we sent was taken.
+    pub http_stalled: IntCounter,
     /// Times the board and the channels fell behind the shard and read back from the journal.
     pub read_backs: IntCounter,
     /// The number of the last accepted step.
@@ -131,6 +133,7 @@ impl Metrics {
     /// # Panics
     /// Never: the names are constants of this file and each is registered once.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "a list, in which each metric stands once")]
     pub fn new() -> Self {
         let r = Maker(Registry::new());
         let metrics = Self {
@@ -168,6 +171,8 @@ impl Metrics {
             csp_reports: r.counter("muster_csp_reports_total", "Breaches of the pages' policy told by browsers"),
             stream_clients: r.gauge("muster_stream_clients", "Clients of the stream"),
             stream_dropped: r.counter("muster_stream_dropped_total", "Slow clients told to read anew"),
+            http_stalled: r
+                .counter("muster_http_stalled_total", "Connections let go that took nothing of what was sent"),
             read_backs: r.counter("muster_read_backs_total", "Times readers fell behind the shard"),
             step: r.gauge("muster_step", "Number of the last accepted step"),
             step_at: r.float("muster_step_timestamp_seconds", "Instant of the last accepted step"),

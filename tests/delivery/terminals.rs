@@ -130,7 +130,11 @@ async fn two_thousand_terminals_see_an_order_and_do_not_hold_up_the_end() {
         told - issued,
     );
     assert_eq!(took.len(), terminals, "every terminal saw the order");
-    assert!(percentile(&took, 990) < Duration::from_secs(10), "far beyond what is meant, on a loaded machine too");
+    // What is meant is a quarter of a second, of an optimized build at full length; in a debug build, both ends of two thousand
+    // connections in one process beside other work, only what is far beyond it says anything.
+    let long = std::env::var_os("MUSTER_LONG").is_some() && !cfg!(debug_assertions);
+    let bound = if long { Duration::from_millis(250) } else { Duration::from_secs(10) };
+    assert!(percentile(&took, 990) < bound, "beyond {bound:?}");
     assert!(open - before < 512, "a terminal costs no more than 256 KiB, both ends counted");
     assert!(end < Duration::from_secs(20), "the drain is 10 s; it took {end:?}");
 }
@@ -144,6 +148,8 @@ async fn a_slow_terminal_is_told_to_read_anew_and_let_go_and_costs_no_other_anyt
         c.http.rate_burst = std::num::NonZeroU32::new(1_000_000).unwrap();
         c.http.rate_total = std::num::NonZeroU32::new(1_000_000).unwrap();
         c.http.stream_heartbeat = Millis::from_secs(1);
+        // It reads now and then, however long the machine makes that: it is slow, not deaf.
+        c.http.send_timeout = Millis::from_mins(10);
     })
     .await;
     let client = Client::builder().no_proxy().build().unwrap();
@@ -193,4 +199,95 @@ async fn muster_dropped(client: &Client, base: &str) -> u64 {
     let text = client.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("muster_stream_dropped_total "));
     line.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+/// Two hundred reports in one batch, each with its lines in the timeline.
+async fn noise(client: &Client, base: &str, n: usize) {
+    let batch: Vec<Value> = (0..200)
+        .map(|k| {
+            json!({ "specversion": "1.0", "type": "muster.report", "source": "app/x", "id": format!("n{n}-{k}"),
+                "data": { "text": "噪音扰民", "place": { "position": { "lon": 112.60, "lat": 26.9 } } } })
+        })
+        .collect();
+    let request =
+        client.post(format!("{base}/v1/reports")).header("content-type", "application/cloudevents-batch+json");
+    assert_eq!(request.body(Value::from(batch).to_string()).send().await.unwrap().status(), 202);
+}
+
+async fn metric(client: &Client, base: &str, name: &str) -> u64 {
+    let text = client.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_default()
+}
+
+fn unlimited(config: &mut Config) {
+    for rate in [&mut config.http.rate_per_source, &mut config.http.rate_burst, &mut config.http.rate_total] {
+        *rate = std::num::NonZeroU32::new(1_000_000).unwrap();
+    }
+}
+
+/// Terminals that never read anything, until their connections stand: what the server could not write any more.
+async fn deaf(client: &Client, base: &str, count: usize, stand: impl AsyncFn(usize) -> bool) -> Vec<TcpStream> {
+    let mut deaf = Vec::new();
+    for _ in 0..count {
+        deaf.push(listen(base, "", Some(4_096)).await);
+    }
+    let expected = u64::try_from(count + 1).unwrap();
+    until("all of them listen", async || metric(client, base, "muster_stream_clients").await == expected).await;
+    for n in 0..400 {
+        noise(client, base, n).await;
+        if stand(n).await {
+            return deaf;
+        }
+    }
+    panic!("nobody stood still, whatever was sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terminals_that_never_read_are_let_go_and_delay_nobody() {
+    const DEAF: usize = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let (server, base) = server(folder.path(), |c| {
+        unlimited(c);
+        c.http.send_timeout = Millis::from_secs(1);
+    })
+    .await;
+    let client = Client::builder().no_proxy().build().unwrap();
+    let mut well = BufReader::new(listen(&base, "?type=order", None).await).lines();
+    let let_go = async || metric(&client, &base, "muster_http_stalled_total").await;
+    let wanted = u64::try_from(DEAF).unwrap();
+    let _held_open = deaf(&client, &base, DEAF, async |_| let_go().await == wanted).await;
+    until("their places are free", async || metric(&client, &base, "muster_stream_clients").await == 1).await;
+    let memory = resident_mib();
+
+    // The one that reads hears an order while others stand.
+    let _others = deaf(&client, &base, 4, async |n| n > 2).await;
+    let begin = Instant::now();
+    report(&client, &base, "o1").await;
+    let heard =
+        async { while well.next_line().await.unwrap().expect("the stream goes on") != "event: muster.order" {} };
+    tokio::time::timeout(Duration::from_secs(10), heard).await.expect("it hears its order");
+    eprintln!("{DEAF} that never read were let go; the order took {:?}; {memory} MiB resident", begin.elapsed());
+    server.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_is_not_held_up_by_terminals_that_never_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, base) = server(folder.path(), |c| {
+        unlimited(c);
+        c.deliver.buffer = 1 << 16;
+        c.http.send_timeout = Millis::from_mins(10);
+    })
+    .await;
+    let client = Client::builder().no_proxy().build().unwrap();
+    let _well = listen(&base, "?type=order", None).await;
+    // Enough for any buffer of the system: the ring of those who lag is larger still, so that none of them is let go.
+    let _held_open = deaf(&client, &base, 10, async |n| n == 60).await;
+    assert_eq!(metric(&client, &base, "muster_http_stalled_total").await, 0);
+    let begin = Instant::now();
+    server.stop().await.unwrap();
+    let took = begin.elapsed();
+    eprintln!("the end took {took:?} with ten that never read");
+    assert!(took < Duration::from_secs(4), "they were cut off, not waited for: {took:?}");
 }

@@ -271,6 +271,12 @@ fn every_verb_is_read_with_what_it_needs() {
         ("reopen", json!({}), None),
         ("sign_on_behalf", json!({ "order": order, "words": "收到" }), Some("order")),
         ("take_notice", json!({ "notice": "n-1" }), Some("notice")),
+        (
+            "silence",
+            json!({ "matchers": { "kinds": ["opened"] }, "until": "2026-11-23T10:00:00+08:00" }),
+            Some("matchers"),
+        ),
+        ("unsilence", json!({ "silence": "4304-20261123-s1" }), Some("silence")),
     ];
     for (verb, extra, needs) in extras {
         let mut data = json!({ "command": verb, "by": "command/seat-2", "incident": incident });

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use muster::engine::state::{Incident, MarkState};
 use muster::engine::{Answer, CHANGED_MAX, DOCUMENT_BYTES_MAX, EFFECTS_MAX, Effect, Engine, Input, Outage, What};
 use muster::model::{
-    Act, Body, Command, CommandKind, Desk, Digest, Event, FieldAct, IncidentId, Level, Meta, Millis, OrderId,
+    Act, Body, Command, CommandKind, Desk, Digest, Event, FieldAct, IncidentId, Level, Matchers, Meta, Millis, OrderId,
     OrderState, PlaceRef, Position, PositionFix, PostId, PostSpec, Report, Status, Timestamp,
 };
 use muster::playbook::{Playbook, Subscription};
@@ -41,7 +41,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         8 => (0..9usize, 0..10usize, 0..90i64).prop_map(|(post, act, late_s)| Happening::Act { post, act, late_s }),
         2 => (0..9usize, -3000..3000i32, -3000..3000i32)
             .prop_map(|(post, east, north)| Happening::Position { post, east, north }),
-        5 => (0..8usize, 0..19usize, 0..8usize).prop_map(|(incident, verb, pick)| Happening::Command { incident, verb, pick }),
+        5 => (0..8usize, 0..21usize, 0..8usize).prop_map(|(incident, verb, pick)| Happening::Command { incident, verb, pick }),
         7 => prop_oneof![0..70i64, 0..400i64, 0..7200i64].prop_map(|secs| Happening::Wait { secs }),
         1 => Just(Happening::Restart),
         1 => (1..900i64).prop_map(|secs| Happening::Outage { secs }),
@@ -361,6 +361,15 @@ impl World {
             15 => CommandKind::Close { disposition: "handled".into(), prevention: pick.is_multiple_of(2) },
             16 => CommandKind::Cancel,
             17 => CommandKind::Reopen,
+            18 => {
+                let matchers = Matchers { areas: vec!["9900".into()], ..Matchers::default() };
+                let until = self.now + Millis::from_mins(pick as u64 * 7 + 1);
+                CommandKind::Silence { matchers, from: None, until }
+            }
+            19 => match self.engine.silences().nth(pick) {
+                Some(silence) => CommandKind::Unsilence { silence: silence.id.clone() },
+                None => CommandKind::Confirm,
+            },
             _ => match order {
                 Some(order) => CommandKind::SignOnBehalf { order, act: None, words: "收到".into() },
                 None => CommandKind::Confirm,

@@ -35,7 +35,7 @@ pub use sight::Sight;
 pub use state::NoticeLine;
 
 use crate::engine::Document;
-use crate::engine::state::{Incident, Order};
+use crate::engine::state::{Incident, Order, Silence};
 use crate::journal::Step;
 use crate::model::{AreaCode, AreaId, IncidentId, Millis, OrderId, PositionFix};
 use crate::wire::Shard;
@@ -132,6 +132,19 @@ impl Board {
     #[must_use]
     pub fn order(&self, id: &OrderId) -> Option<Arc<Order>> {
         self.read().orders.get(id).cloned()
+    }
+
+    /// A silence, or a stretch of a planned window.
+    #[must_use]
+    pub fn silence(&self, id: &str) -> Option<Arc<Silence>> {
+        self.read().silences.get(id).map(|(_, silence)| Arc::clone(silence))
+    }
+
+    /// Silences and stretches of planned windows: those that run or are yet to begin, and the last that ended; by what they
+    /// are called. As many as the engine keeps.
+    #[must_use]
+    pub fn silences(&self) -> Vec<Arc<Silence>> {
+        self.read().silences.values().map(|(_, silence)| Arc::clone(silence)).collect()
     }
 
     /// The assessed area and the county an incident lies in.

@@ -9,7 +9,7 @@ use tracing::error;
 
 use super::Line;
 use super::ages::{Ages, Place};
-use crate::engine::state::{CallList, Incident, OpenNotice, Order, PostRecord, ReportRecord};
+use crate::engine::state::{CallList, Incident, OpenNotice, Order, PostRecord, ReportRecord, Silence};
 use crate::engine::{Actor, Document, Effect, Entry, Notice, What};
 use crate::journal::{Step, own_key};
 use crate::model::{CommandArea, IncidentId, OrderId, Position, PositionFix, PostId, Timestamp};
@@ -32,6 +32,8 @@ pub(super) struct State {
     pub calls: BTreeMap<(IncidentId, u32, u32), Arc<CallList>>,
     /// With the shard they are of.
     pub posts: BTreeMap<PostId, (u32, Arc<PostRecord>)>,
+    /// With the shard they are of.
+    pub silences: BTreeMap<SmolStr, (u32, Arc<Silence>)>,
     pub fixes: BTreeMap<PostId, (Position, Timestamp)>,
     /// By the instant and the `rev` that raised them.
     pub notices: BTreeMap<(Timestamp, u64), Arc<NoticeLine>>,
@@ -75,6 +77,7 @@ pub(super) enum Change {
     Call((IncidentId, u32, u32), Option<Arc<CallList>>),
     Post(PostId, Option<Arc<PostRecord>>),
     Notice(OpenNotice),
+    Silence(SmolStr, Option<Arc<Silence>>),
     /// Of no interest to a reader.
     Nothing,
 }
@@ -114,6 +117,7 @@ fn read(document: &Document) -> Result<Change, String> {
             let (incident, n) = cut(&rest)?;
             Change::Call((incident.parse()?, n, k), body(document)?)
         }
+        "silence" => Change::Silence(rest.into(), body(document)?),
         "notice" => body::<OpenNotice>(document)?.map_or(Change::Nothing, |n| Change::Notice((*n).clone())),
         _ => Change::Nothing,
     })
@@ -152,6 +156,7 @@ impl State {
         self.reports.retain(|(id, _), _| stays(id));
         self.calls.retain(|(id, ..), _| stays(id));
         self.posts.retain(|_, (of, _)| *of != shard);
+        self.silences.retain(|_, (of, _)| *of != shard);
         for orders in self.bound.values_mut() {
             orders.retain(|order| stays(&order.incident));
         }
@@ -181,6 +186,8 @@ impl State {
             Change::Post(id, Some(body)) => drop(self.posts.insert(id, (shard, body))),
             Change::Post(id, None) => drop(self.posts.remove(&id)),
             Change::Notice(open) => self.open_notice(shard, open),
+            Change::Silence(id, Some(body)) => drop(self.silences.insert(id, (shard, body))),
+            Change::Silence(id, None) => drop(self.silences.remove(&id)),
             Change::Nothing => {}
         }
     }

@@ -4,9 +4,12 @@ use std::borrow::Cow;
 
 use super::json::Reader;
 use super::report::{place, position, report, too_many};
-use super::values::{required, unknown_word};
+use super::values::{required, unknown_word, wrong_type};
 use super::{Limits, Rejection};
-use crate::model::{Act, Command, CommandKind, FieldAct, FreeText, PositionFix, Report, Role, Severity};
+use crate::model::{
+    Act, Command, CommandKind, FieldAct, FreeText, Matchers, NoticeKind, PositionFix, Report, Role, Severity,
+};
+use smol_str::SmolStr;
 
 const ACTS: [(&str, Act); 11] = [
     ("received", Act::Received),
@@ -33,7 +36,7 @@ const ROLES: [(&str, Role); 5] = [
 const SEVERITIES: [(&str, Severity); 4] =
     [("I", Severity::I), ("II", Severity::II), ("III", Severity::III), ("IV", Severity::IV)];
 
-const COMMANDS: [&str; 19] = [
+const COMMANDS: [&str; 21] = [
     "create",
     "correct_place",
     "reclassify",
@@ -53,6 +56,8 @@ const COMMANDS: [&str; 19] = [
     "reopen",
     "sign_on_behalf",
     "take_notice",
+    "silence",
+    "unsilence",
 ];
 
 /// An id of an incident or an order is a command area and two or three numbers.
@@ -109,6 +114,8 @@ pub(super) fn command(r: &mut Reader, limits: &Limits) -> Result<Command, Reject
         kind,
         CommandKind::Create { .. }
             | CommandKind::TakeNotice { .. }
+            | CommandKind::Silence { .. }
+            | CommandKind::Unsilence { .. }
             | CommandKind::SignOnBehalf { .. }
             | CommandKind::StandDown { .. }
             | CommandKind::Recall { order: Some(_) }
@@ -176,8 +183,62 @@ fn kind(verb: &str, m: &mut Members, limits: &Limits) -> Result<CommandKind, Rej
             words: required(m.words("words", limits)?, "words", "the words that were said")?,
         },
         "take_notice" => CommandKind::TakeNotice { notice: m.need("notice", "the notice's id", id)? },
+        "silence" => CommandKind::Silence {
+            matchers: m.need("matchers", "which notices it is about", matchers)?,
+            from: m.take("from", Reader::instant)?,
+            until: m.need("until", "when it ends", Reader::instant)?,
+        },
+        "unsilence" => CommandKind::Unsilence { silence: m.need("silence", "the silence's id", id)? },
         _ => return Err(unknown_word(verb, COMMANDS.into_iter()).of("command")),
     })
+}
+
+/// Which notices a silence is about.
+fn matchers(r: &mut Reader) -> Result<Option<Matchers>, Rejection> {
+    if !r.is_object()? {
+        return Ok(None);
+    }
+    let mut matchers = Matchers::default();
+    r.object(|r, name| {
+        match name {
+            "sources" => matchers.sources = entries(r)?,
+            "areas" => matchers.areas = entries(r)?,
+            "categories" => matchers.categories = entries(r)?.iter().map(|c| c.as_str().into()).collect(),
+            "kinds" => matchers.kinds = entries(r)?.iter().map(notice_kind).collect::<Result<_, _>>()?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    match matchers.fault() {
+        None => Ok(Some(matchers)),
+        Some((field, fault)) => {
+            let refused = Rejection::invalid(fault, "name a few sources, kinds, areas or categories");
+            Err(if field.is_empty() { refused } else { refused.of(field) })
+        }
+    }
+}
+
+fn notice_kind(entry: &SmolStr) -> Result<NoticeKind, Rejection> {
+    let names = NoticeKind::ALL.map(|kind| (kind.to_string(), kind));
+    let known = names.iter().find(|(name, _)| entry == name);
+    let unknown = || unknown_word(entry, names.iter().map(|(name, _)| name.as_str()));
+    known.map(|(_, kind)| *kind).ok_or_else(unknown)
+}
+
+/// The entries of one list of matchers.
+fn entries(r: &mut Reader) -> Result<Vec<SmolStr>, Rejection> {
+    let mut entries = Vec::new();
+    if !r.is_list()? {
+        return Ok(entries);
+    }
+    r.array(|r, _| {
+        let next = r.next()?;
+        let Some(entry) = r.id(Matchers::ENTRY_BYTES_MAX)? else { return Err(wrong_type("text", next)) };
+        entries.push(entry);
+        let full = entries.len() > Matchers::ENTRIES_MAX;
+        if full { Err(too_many("entries", Matchers::ENTRIES_MAX)) } else { Ok(()) }
+    })?;
+    Ok(entries)
 }
 
 /// The numbers of reports within an incident, counted from 1.

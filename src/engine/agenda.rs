@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::about::About;
 use super::deadline::Deadline;
 use super::escalation::Escalation;
 use super::lifecycle::Ending;
@@ -90,8 +91,9 @@ pub enum Todo {
     Sweep,
     /// A notice that is still to be raised.
     Notice {
-        /// About which incident.
-        incident: Option<IncidentId>,
+        /// About what.
+        #[serde(flatten)]
+        about: About,
         /// To this desk; to all who subscribed if absent.
         desk: Option<Desk>,
         /// Of which kind.
@@ -108,6 +110,13 @@ pub enum Todo {
     },
     /// Notices of an incident that is over wait for nobody any more.
     DropNotices(IncidentId),
+    /// Hidden notices that nothing hides any more leave, those after this number.
+    LetOut {
+        /// The last that has been looked at.
+        after: u64,
+    },
+    /// Windows are opened and ended as the playbook in force plans them.
+    MatchWindows,
     /// An all-call by rule is made.
     CallAll {
         /// For which incident.
@@ -173,8 +182,8 @@ pub(super) const ANY: (usize, usize) = (CHANGED_MAX - 1, EFFECTS_MAX);
 /// What a deadline can come to: documents beside the head, effects.
 pub(super) fn at_most(deadline: &Deadline) -> (usize, usize) {
     match deadline {
-        // The mark and a notice at five desks; a notice that is passed on.
-        Deadline::Warn(..) | Deadline::WarnOrder(..) | Deadline::Take(_) => (7, 12),
+        // The mark, and a notice at five desks with what was hidden of it; a notice that is passed on, or held back.
+        Deadline::Warn(..) | Deadline::WarnOrder(..) | Deadline::Take(_) => (10, 13),
         _ => ANY,
     }
 }
@@ -293,12 +302,11 @@ impl Engine {
             Todo::Lose { post, leaves } => self.lose(&post, leaves),
             Todo::GiveUp(post) => self.give_up_waiting(&post),
             Todo::Sweep => self.sweep(),
-            Todo::Notice { incident, desk, kind, text } => match desk {
-                Some(desk) => self.notice_desk(incident.as_ref(), desk, kind, text, None),
-                None => self.notice(incident.as_ref(), kind, text),
-            },
+            Todo::Notice { about, desk, kind, text } => self.notice_of(about, desk, kind, text),
             Todo::Agencies { incident, reason } => self.tell_agencies(&incident, &reason),
             Todo::DropNotices(incident) => self.drop_notices_of(&incident),
+            Todo::LetOut { after } => self.let_out(after),
+            Todo::MatchWindows => self.match_windows(),
             Todo::CallAll { incident, reason } => _ = self.call_all(&incident, &reason),
             Todo::Escalate(escalation) => self.escalate(*escalation),
             Todo::Evaluate(evaluation) => drop(self.go_on_evaluating(*evaluation)),

@@ -7,6 +7,7 @@ use super::agenda::Todo;
 use super::dispatch::Cause;
 use super::lifecycle::{Deed, Ending, allowed};
 use super::plan::Opening;
+use super::silences::Wanted;
 use super::snapshot::Key;
 use super::state::{Incident, Order, ReportRecord, STATE_VERSION};
 use super::{Actor, Answer, Engine, NoticeKind, Refusal, What};
@@ -45,6 +46,13 @@ impl Engine {
         }
         if let CommandKind::TakeNotice { notice } = &command.kind {
             return self.take_notice(notice, by);
+        }
+        if let CommandKind::Silence { matchers, from, until } = command.kind {
+            let (by, reason) = (command.by, reason.unwrap_or_default());
+            return self.silence(Wanted { by, reason, matchers, from, until });
+        }
+        if let CommandKind::Unsilence { silence } = &command.kind {
+            return self.unsilence(silence, &command.by);
         }
         let id = self.incident_meant(command.incident, &command.kind)?;
         allowed(&self.incidents[&id].state, Deed::of(&command.kind))?;
@@ -100,7 +108,10 @@ impl Engine {
             CommandKind::SignOnBehalf { order, act, words } => {
                 self.sign_on_behalf(&id, &order, act, words, received, &by)?
             }
-            CommandKind::Create { .. } | CommandKind::TakeNotice { .. } => unreachable!("handled above"),
+            CommandKind::Create { .. }
+            | CommandKind::TakeNotice { .. }
+            | CommandKind::Silence { .. }
+            | CommandKind::Unsilence { .. } => unreachable!("handled above"),
         };
         if self.incidents[&id].state.is_open() {
             self.take_up(&id, now);

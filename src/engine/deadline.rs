@@ -30,4 +30,8 @@ pub(super) enum Deadline {
     Forget(i64),
     /// When a closed incident leaves the reach of late reports.
     Retire(IncidentId),
+    /// When a planned window opens. Before a silence ends at the same instant, so that what both hide stays hidden.
+    WindowOpens(SmolStr),
+    /// When a silence, or a stretch of a window, ends.
+    SilenceEnds(SmolStr),
 }

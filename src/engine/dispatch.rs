@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::about::About;
 use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::linkage::{self, Ask, Pick, Shortfall, Wanted};
@@ -559,11 +560,8 @@ impl Engine {
         let excluded = self.excluded(id);
         let local = self.local(self.now);
         let Some(pick) = linkage::move_up(&self.playbook, &self.fleet, area, &excluded, self.now, local) else {
-            self.notice(
-                Some(id),
-                NoticeKind::CoverThin,
-                format!("{area} is under its minimum cover and nobody can move up"),
-            );
+            let text = format!("{area} is under its minimum cover and nobody can move up");
+            self.notice_of(About::incident(Some(id)).in_area(area), None, NoticeKind::CoverThin, text);
             return;
         };
         if self.incidents[id].orders >= self.playbook.limits.orders_per_incident {

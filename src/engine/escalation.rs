@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::about::About;
 use super::agenda::Todo;
 use super::dispatch::Cause;
 use super::state::{MarkRun, MarkState};
@@ -163,12 +164,17 @@ impl Engine {
             OnMiss::AllCall => self.call_all_on_miss(id, &mark.name),
             OnMiss::Notice => {
                 let text = self.miss_text(id, miss, mark);
-                self.notice(Some(id), NoticeKind::MarkMissed, text);
+                self.notice_of(
+                    About::mark(id, &mark.name, miss.order_of(id).as_ref()),
+                    None,
+                    NoticeKind::MarkMissed,
+                    text,
+                );
                 true
             }
             OnMiss::Supervise => {
                 let text = self.miss_text(id, miss, mark);
-                self.supervise(id, NoticeKind::MarkMissed, text);
+                self.supervise(About::mark(id, &mark.name, miss.order_of(id).as_ref()), NoticeKind::MarkMissed, text);
                 true
             }
         }

@@ -59,7 +59,11 @@ impl Deed {
             CommandKind::Close { .. } => Self::Close,
             CommandKind::Cancel => Self::Cancel,
             CommandKind::Reopen => Self::Reopen,
-            CommandKind::Link { .. } | CommandKind::TakeNotice { .. } | CommandKind::Recall { .. } => Self::Note,
+            CommandKind::Link { .. }
+            | CommandKind::TakeNotice { .. }
+            | CommandKind::Silence { .. }
+            | CommandKind::Unsilence { .. }
+            | CommandKind::Recall { .. } => Self::Note,
             _ => Self::Manage,
         }
     }

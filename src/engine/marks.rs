@@ -6,6 +6,7 @@
 //! `repeat` until it is reached. All misses of one incident at one instant are found together, so that each action of the
 //! plan happens once, in plan order.
 
+use super::about::About;
 use super::deadline::Deadline;
 use super::escalation::{Escalation, Miss};
 use super::plan::Carried;
@@ -253,12 +254,13 @@ impl Engine {
         let lateness = self.lateness(at.unwrap_or(self.now));
         let name = self.incidents[id].plan.marks[usize::from(mark)].name.clone();
         let order = (order > 0).then(|| OrderId { incident: id.clone(), n: order });
+        let about = About::mark(id, &name, order.as_ref());
         let text = match &order {
             Some(order) => format!("{name} of {order} is nearly due"),
             None => format!("{name} of {id} is nearly due"),
         };
         self.say(Some(id), Actor::Engine, What::Warning { mark: name, order, lateness });
-        self.notice(Some(id), NoticeKind::MarkWarning, text);
+        self.notice_of(about, None, NoticeKind::MarkWarning, text);
     }
 
     /// Finds all that the incident misses at this instant, and does what the plan says, once each.

@@ -12,7 +12,8 @@
 //! force: its marks (`marks`) and its needs. `dispatch` serves needs: it asks `linkage` for the cheapest posts and issues
 //! orders. Posts answer through `acts`, operators through `commands`; both pass the one guard in `lifecycle`. When a
 //! deadline falls due, `marks` finds what was missed and `escalation` does what the plan says: next post, next echelon,
-//! next level, all-call (`allcall`), notice (`notices`).
+//! next level, all-call (`allcall`), notice (`notices`). What a silence (`silences`) or a planned window (`windows`) keeps from
+//! the desks is said when it ends, if it is still true (`about`).
 //!
 //! # Time
 //! A deadline fires *as of its own instant*, however late the shell calls: decisions do not depend on how often the
@@ -31,6 +32,7 @@
 //! the state `recalled`. Drill and real never mix. Ordered maps everywhere: no order of iteration can reach an effect
 //! that is not the order of the ids.
 
+mod about;
 mod acts;
 mod agenda;
 mod allcall;
@@ -53,11 +55,13 @@ mod plan;
 mod repeats;
 mod reports;
 mod roster;
+mod silences;
 mod snapshot;
 pub mod state;
 mod timeline;
 pub mod travel;
 pub mod wheel;
+mod windows;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,6 +69,7 @@ use std::sync::Arc;
 
 use smol_str::SmolStr;
 
+pub use about::About;
 pub use agenda::{CHANGED_MAX, EFFECTS_MAX, Todo};
 pub use effect::{
     AgencyMessage, Answer, Call, Callee, Effect, Notice, NoticeKind, OrderMessage, Refusal, ReportAnswer, ReportOutcome,
@@ -84,7 +89,9 @@ use agenda::Spent;
 use deadline::Deadline;
 use repeats::Repeats;
 use snapshot::Key;
-use state::{Bucket, CallList, Head, Incident, Left, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION};
+use state::{
+    Bucket, CallList, Head, Hidden, Incident, Left, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION, Silence,
+};
 
 /// Deadlines fired, and entries of the agenda worked off, by one call of [`Engine::advance`].
 const FIRED_MAX: usize = 64;
@@ -108,6 +115,8 @@ pub struct Engine {
     posts: BTreeMap<PostId, PostRecord>,
     notices: BTreeMap<SmolStr, OpenNotice>,
     buckets: BTreeMap<SmolStr, Bucket>,
+    silences: BTreeMap<SmolStr, Silence>,
+    hidden: BTreeMap<u64, Hidden>,
     repeats: Repeats,
     /// What is left to do, the first to be done in front.
     agenda: BTreeMap<i64, Left>,
@@ -157,6 +166,8 @@ impl Engine {
             posts: BTreeMap::new(),
             notices: BTreeMap::new(),
             buckets: BTreeMap::new(),
+            silences: BTreeMap::new(),
+            hidden: BTreeMap::new(),
             repeats: Repeats::default(),
             agenda: BTreeMap::new(),
             changed: BTreeSet::new(),
@@ -193,6 +204,10 @@ impl Engine {
         if self.now != Timestamp(0) && self.head.hours.is_none() {
             self.hours_up_to_now();
         }
+        if self.now != Timestamp(0) && self.head.windows.is_none() {
+            self.put_in_front(Todo::MatchWindows);
+            self.windows_up_to_now();
+        }
         let posts: Vec<_> = self.posts.iter().map(|(id, record)| (id.clone(), record.clone())).collect();
         for (id, record) in posts {
             if record.gone {
@@ -217,8 +232,12 @@ impl Engine {
         for minute in self.repeats.minutes().collect::<BTreeSet<_>>() {
             self.wheel.insert(Repeats::dies(minute, self.playbook.limits.repeats_known), Deadline::Forget(minute));
         }
-        for notice in self.notices.values() {
+        for notice in self.notices.values().filter(|notice| !notice.held) {
             self.wheel.insert(notice.take_by, Deadline::Take(notice.id.clone()));
+        }
+        self.arm_all_windows();
+        for silence in self.silences.values().filter(|silence| silence.ended.is_none()) {
+            self.wheel.insert(silence.until, Deadline::SilenceEnds(silence.id.clone()));
         }
         let ids: Vec<IncidentId> = self.incidents.keys().cloned().collect();
         for id in ids {
@@ -267,6 +286,9 @@ impl Engine {
             self.touch(Key::Head);
             self.hours_up_to_now();
             self.arm_all_hours();
+            self.windows_up_to_now();
+            self.arm_all_windows();
+            self.match_windows();
         }
     }
 
@@ -364,6 +386,8 @@ impl Engine {
             Deadline::Quiet(incident) => self.flood_quiet(&incident),
             Deadline::Forget(minute) => self.forget_minute(minute),
             Deadline::Retire(incident) => self.retire(&incident),
+            Deadline::WindowOpens(window) => self.window_opens(due, &window),
+            Deadline::SilenceEnds(silence) => self.end_silence(&silence, None),
         }
     }
 
@@ -471,6 +495,16 @@ impl Engine {
     /// Notices that a person must take.
     pub fn open_notices(&self) -> impl Iterator<Item = &OpenNotice> {
         self.notices.values()
+    }
+
+    /// Silences and stretches of planned windows: those that run, those that are yet to begin, and the last that ended.
+    pub fn silences(&self) -> impl Iterator<Item = &Silence> {
+        self.silences.values()
+    }
+
+    /// Notices that are hidden, the one hidden first in front.
+    pub fn hidden(&self) -> impl Iterator<Item = &Hidden> {
+        self.hidden.values()
     }
 
     /// Deadlines that are armed; none of them belongs to a closed incident, apart from its own retirement.

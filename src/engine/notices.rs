@@ -5,6 +5,7 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::about::About;
 use super::agenda::Todo;
 use super::deadline::Deadline;
 use super::snapshot::Key;
@@ -14,40 +15,49 @@ use crate::model::{Desk, IncidentId, Millis, Severity};
 use crate::playbook::Subscription;
 
 impl Engine {
-    /// Raises a notice at every desk that subscribed to its kind; where enough is done already, in the next step.
+    /// Raises a notice about an incident, or about nothing in particular.
     pub(super) fn notice(&mut self, incident: Option<&IncidentId>, kind: NoticeKind, text: String) {
-        if self.enough() {
-            return self.leave(Todo::Notice { incident: incident.cloned(), desk: None, kind, text });
-        }
-        let severity = incident.and_then(|id| self.incidents.get(id)).map(|i| i.classification.severity);
-        let hear = |s: &&Subscription| hears(s, kind, severity);
-        let to: Vec<(Desk, Option<Millis>)> =
-            self.playbook.subscriptions.iter().filter(hear).map(|s| (s.desk, s.take_within)).collect();
-        for (ix, &(desk, take_within)) in to.iter().enumerate() {
-            if !to[..ix].iter().any(|(earlier, _)| *earlier == desk) {
-                self.notice_desk(incident, desk, kind, text.clone(), take_within);
-            }
-        }
+        self.notice_of(About::incident(incident), None, kind, text);
     }
 
     /// Raises a notice at the desk of supervision, whether it subscribed or not.
-    pub(super) fn supervise(&mut self, id: &IncidentId, kind: NoticeKind, text: String) {
-        if self.enough() {
-            let desk = Some(Desk::Supervision);
-            return self.leave(Todo::Notice { incident: Some(id.clone()), desk, kind, text });
-        }
-        self.notice_desk(Some(id), Desk::Supervision, kind, text, None);
+    pub(super) fn supervise(&mut self, about: About, kind: NoticeKind, text: String) {
+        self.notice_of(about, Some(Desk::Supervision), kind, text);
     }
 
-    /// Raises a notice at one desk, whether it subscribed or not.
-    pub(super) fn notice_desk(
-        &mut self,
-        incident: Option<&IncidentId>,
-        desk: Desk,
-        kind: NoticeKind,
-        text: String,
-        take_within: Option<Millis>,
-    ) {
+    /// Raises a notice at one desk, whether it subscribed or not, or at every desk that did; where enough is done already, in
+    /// the next step. What a silence hides goes to no desk.
+    pub(super) fn notice_of(&mut self, about: About, desk: Option<Desk>, kind: NoticeKind, text: String) {
+        if self.enough() {
+            return self.leave(Todo::Notice { about, desk, kind, text });
+        }
+        let to = self.desks_of(&about, desk, kind);
+        if to.is_empty() || self.hide(&about, desk, kind, &text) {
+            return;
+        }
+        self.takes_along(&about, desk, kind);
+        for (desk, take_within) in to {
+            self.notice_desk(&about, desk, kind, text.clone(), take_within);
+        }
+    }
+
+    /// The desks that hear of it, and within which span a person of each must take it.
+    pub(super) fn desks_of(&self, about: &About, desk: Option<Desk>, kind: NoticeKind) -> Vec<(Desk, Option<Millis>)> {
+        if let Some(desk) = desk {
+            return vec![(desk, None)];
+        }
+        let severity = about.incident.as_ref().and_then(|id| self.incidents.get(id)).map(|i| i.classification.severity);
+        let mut to: Vec<(Desk, Option<Millis>)> = Vec::new();
+        for subscription in self.playbook.subscriptions.iter().filter(|s| hears(s, kind, severity)) {
+            if !to.iter().any(|(earlier, _)| *earlier == subscription.desk) {
+                to.push((subscription.desk, subscription.take_within));
+            }
+        }
+        to
+    }
+
+    fn notice_desk(&mut self, about: &About, desk: Desk, kind: NoticeKind, text: String, take_within: Option<Millis>) {
+        let incident = about.incident.as_ref();
         // What still waits to be taken is said again under its own id, not piled up.
         let same = |n: &&OpenNotice| {
             let here = n.desk == desk || n.passed > 0;
@@ -57,8 +67,9 @@ impl Engine {
             return self.say_again(&open, text);
         }
         let id = self.notice_id(incident);
-        let about = incident.and_then(|id| self.incidents.get(id));
-        let (severity, drill) = (about.map(|i| i.classification.severity), about.is_some_and(super::Incident::drill));
+        let incident_now = incident.and_then(|id| self.incidents.get(id));
+        let severity = incident_now.map(|i| i.classification.severity);
+        let drill = incident_now.is_some_and(super::Incident::drill);
         let take_by = take_within.map(|span| self.now + span);
         let notice = Notice {
             id: id.clone(),
@@ -89,6 +100,8 @@ impl Engine {
                 take_by,
                 passed: 0,
                 drill,
+                about: about.clone(),
+                held: false,
             };
             self.wheel.insert(take_by, Deadline::Take(id.clone()));
             self.touch(Key::Notice(id.clone()));
@@ -140,12 +153,16 @@ impl Engine {
         // A day never turns back, whatever the zone does.
         if today > self.head.date {
             (self.head.date, self.head.incidents, self.head.notices) = (today, 0, 0);
+            self.head.silences = 0;
         }
     }
 
     /// Nobody took it in time: it goes to the next desk.
     pub(super) fn pass_notice(&mut self, id: &SmolStr) {
         let Some(open) = self.notices.get(id).cloned() else { return };
+        if self.hold_back(id) {
+            return;
+        }
         let subscription = self
             .playbook
             .subscriptions

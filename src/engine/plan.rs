@@ -303,6 +303,11 @@ impl Engine {
             self.incident_mut(id).classification = class.clone();
             self.near.put(&self.incidents[id]);
             self.say(Some(id), Actor::Engine, what);
+            // Nothing hides what belongs to the bottom line: what was hidden before it rose leaves now.
+            let hidden = self.hidden.values().any(|h| h.about.incident.as_ref() == Some(id));
+            if hidden && class.lane == Lane::BottomLine {
+                self.leave(Todo::LetOut { after: 0 });
+            }
         }
         self.retell_tasks(id);
         let place = self.incidents[id].place.clone();

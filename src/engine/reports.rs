@@ -4,6 +4,7 @@
 
 use smol_str::{SmolStr, format_smolstr};
 
+use super::about::About;
 use super::dispatch::Cause;
 use super::matching::{Match, MatchDeed};
 use super::plan::Opening;
@@ -64,7 +65,8 @@ impl Engine {
                     "{} uses the id {} again for other content; it is a report of its own",
                     meta.source, meta.id
                 );
-                self.notice(Some(id), NoticeKind::RecycledId, text);
+                let about = About::incident(Some(id)).of_source(&meta.source);
+                self.notice_of(about, None, NoticeKind::RecycledId, text);
             }
             if class.trigger_at_once {
                 self.suspect(id, &meta.source, received);
@@ -85,7 +87,8 @@ impl Engine {
             let what =
                 What::Forwarded { to: centre.as_str().into(), source: meta.source.clone(), event: meta.id.clone() };
             self.say(None, Actor::Source(meta.source.clone()), what);
-            self.notice(None, NoticeKind::HandOver, format!("a report of {} was handed over to {centre}", meta.source));
+            let text = format!("a report of {} was handed over to {centre}", meta.source);
+            self.notice_of(About::source(&meta.source), None, NoticeKind::HandOver, text);
             return (None, 0, Vec::new(), ReportOutcome::Forwarded);
         }
         let found = self.find_match(&record);
@@ -256,7 +259,8 @@ impl Engine {
         let key = format_smolstr!("clock|{}", meta.source);
         // Once in an hour is enough to say so.
         if self.draw(&key, received, 1, crate::model::Millis::from_mins(60)) {
-            self.notice(Some(id), NoticeKind::ClockSkew, text);
+            let about = About::incident(Some(id)).of_source(&meta.source);
+            self.notice_of(about, None, NoticeKind::ClockSkew, text);
         }
     }
 

@@ -22,6 +22,7 @@ impl Engine {
                 let post = spec.id.clone();
                 self.disarm_hours(&post);
                 self.hours_up_to_now();
+                self.windows_up_to_now();
                 self.fleet.put((*spec).clone());
                 let record = self.post_record(&post);
                 (record.spec, record.gone) = (Some(*spec), false);
@@ -110,7 +111,8 @@ impl Engine {
         }
         // Hours, spans and quiet times are the new playbook's: what the old one had armed by them is armed anew.
         self.arm_all();
-        self.sweep();
+        self.match_windows();
+        self.then(Todo::Sweep);
         Answer::applied(None)
     }
 

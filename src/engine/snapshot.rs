@@ -1,7 +1,7 @@
 //! State as documents: what a step changed, whole; what a restore reads back.
 //!
 //! A document is a key and a JSON text of at most 16 KiB that carries its version. What grows is split: an incident, each
-//! of its orders, each of its reports, each minute of digests, each stretch of an all-call and each entry of the agenda are
+//! of its orders, each of its reports, each minute of digests, each stretch of an all-call, each silence, each hidden notice and each entry of the agenda are
 //! documents of their own.
 //! A restore puts them back and derives the rest: the wheel from marks, expiries and notices; the fleet's tasks from
 //! live orders; the waiting queue from needs; the index of places from incidents.
@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, ToSmolStr};
 
 use super::state::{
-    Bucket, CallList, Head, Incident, Left, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION, SeenList,
+    Bucket, CallList, Head, Hidden, Incident, Left, OpenNotice, Order, PostRecord, ReportRecord, STATE_VERSION,
+    SeenList, Silence,
 };
 use super::{Engine, RestoreError};
 use crate::model::{IncidentId, OrderId, PostId};
@@ -42,6 +43,8 @@ pub(super) enum Key {
     Post(PostId),
     Notice(SmolStr),
     Bucket(SmolStr),
+    Silence(SmolStr),
+    Hidden(u64),
     Digests(i64, u32),
     Todo(i64),
 }
@@ -57,6 +60,8 @@ impl fmt::Display for Key {
             Self::Post(id) => write!(f, "post/{id}"),
             Self::Notice(id) => write!(f, "notice/{id}"),
             Self::Bucket(key) => write!(f, "bucket/{key}"),
+            Self::Silence(id) => write!(f, "silence/{id}"),
+            Self::Hidden(n) => write!(f, "hidden/{n}"),
             Self::Digests(minute, k) => write!(f, "digests/{minute}/{k}"),
             Self::Todo(n) => write!(f, "todo/{n}"),
         }
@@ -75,6 +80,8 @@ impl FromStr for Key {
             "post" => Ok(Self::Post(rest.into())),
             "notice" => Ok(Self::Notice(rest.into())),
             "bucket" => Ok(Self::Bucket(rest.into())),
+            "silence" => Ok(Self::Silence(rest.into())),
+            "hidden" => rest.parse().map(Self::Hidden).map_err(|e: std::num::ParseIntError| e.to_string()),
             "todo" => rest.parse().map(Self::Todo).map_err(|e: std::num::ParseIntError| e.to_string()),
             "report" => {
                 let (id, n) = rest.rsplit_once('/').ok_or("no number")?;
@@ -125,6 +132,8 @@ impl Engine {
             Key::Post(id) => self.posts.get(id).map(json),
             Key::Notice(id) => self.notices.get(id).map(json),
             Key::Bucket(key) => self.buckets.get(key).map(json),
+            Key::Silence(id) => self.silences.get(id).map(json),
+            Key::Hidden(n) => self.hidden.get(n).map(json),
             Key::Digests(minute, k) => self.repeats.list(*minute, *k).map(json),
             Key::Todo(n) => self.agenda.get(n).map(json),
         }
@@ -143,6 +152,8 @@ impl Engine {
             Key::Post(id) => drop(self.posts.insert(id, read::<PostRecord>(body).map_err(wrong)?)),
             Key::Notice(id) => drop(self.notices.insert(id, read::<OpenNotice>(body).map_err(wrong)?)),
             Key::Bucket(key) => drop(self.buckets.insert(key, read::<Bucket>(body).map_err(wrong)?)),
+            Key::Silence(id) => drop(self.silences.insert(id, read::<Silence>(body).map_err(wrong)?)),
+            Key::Hidden(n) => drop(self.hidden.insert(n, read::<Hidden>(body).map_err(wrong)?)),
             Key::Digests(minute, k) => self.repeats.put_list(minute, k, read::<SeenList>(body).map_err(wrong)?),
             Key::Todo(n) => drop(self.agenda.insert(n, read::<Left>(body).map_err(wrong)?)),
         }

@@ -4,20 +4,21 @@
 //! document of its own, so that none outgrows its bound. Everything else the engine holds (the wheel, the fleet's
 //! tasks, the waiting queue, the index of places) is derived from these and built anew by a restore.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
+use super::about::About;
 use super::agenda::Todo;
 use super::effect::{Callee, NoticeKind};
 use super::fleet::Duty;
 use super::timeline::{Actor, Weighed};
 use crate::model::{
-    AgencyId, AreaId, CategoryId, Classification, Desk, DispositionCode, EventId, IncidentId, IncidentState, Level,
-    Link, MarkName, Need, OrderId, OrderState, Place, PostId, PostSpec, Recall, Report, Role, Severity, SourceId,
-    Status, Timestamp,
+    AgencyId, AreaId, CategoryId, Classification, Desk, DispositionCode, EventId, FreeText, IncidentId, IncidentState,
+    Level, Link, MarkName, Matchers, Need, OrderId, OrderState, Place, PostId, PostSpec, Recall, Report, Role,
+    Severity, SourceId, Status, Timestamp,
 };
 use crate::playbook::Plan;
 
@@ -360,6 +361,92 @@ pub struct OpenNotice {
     pub passed: u8,
     /// About a drill.
     pub drill: bool,
+    /// What precisely it is about, where that is more than the incident.
+    #[serde(default, skip_serializing_if = "About::is_plain")]
+    pub(super) about: About,
+    /// Its span is over, and a silence keeps it from passing on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+}
+
+/// A silence, or a stretch of a planned window: `silence/<id>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Silence {
+    /// Version of this form.
+    pub v: u8,
+    /// `<command area>-<date>-s<k>`.
+    pub id: SmolStr,
+    /// The planned window whose stretch it is.
+    pub window: Option<SmolStr>,
+    /// Who made it: an operator's seat, or the author of the window.
+    pub by: SmolStr,
+    /// Why.
+    pub reason: FreeText,
+    /// Which notices it means.
+    pub matchers: Matchers,
+    /// When it was made.
+    pub made: Timestamp,
+    /// From when it hides.
+    pub from: Timestamp,
+    /// Until when, that instant not included.
+    pub until: Timestamp,
+    /// How it ended.
+    pub ended: Option<SilenceEnd>,
+    /// Notices it hid, by kind; the same said again counts again.
+    pub hidden: BTreeMap<NoticeKind, u32>,
+    /// Of those it hid: said when nothing hid them any more, since they were still true.
+    pub said: u32,
+    /// And no longer true by then.
+    pub over: u32,
+    /// The newest of those it hid, the oldest in front.
+    pub latest: Vec<HiddenLine>,
+}
+
+/// How a silence ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SilenceEnd {
+    /// When.
+    pub at: Timestamp,
+    /// Who ended it; `None` where its time was over, or its window is no longer planned.
+    pub by: Option<SmolStr>,
+}
+
+/// A line of what a silence hid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HiddenLine {
+    /// When.
+    pub at: Timestamp,
+    /// About which incident.
+    pub incident: Option<IncidentId>,
+    /// Of which kind.
+    pub kind: NoticeKind,
+    /// Its text, as far as it is kept.
+    pub text: String,
+}
+
+/// A notice that is hidden: `hidden/<n>`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hidden {
+    /// Version of this form.
+    pub v: u8,
+    /// Its number, in the order of hiding.
+    pub n: u64,
+    /// The silence that counts it.
+    pub by: SmolStr,
+    /// What it is about.
+    pub about: About,
+    /// The desk it was for; all that subscribed if absent.
+    pub desk: Option<Desk>,
+    /// Of which kind.
+    pub kind: NoticeKind,
+    /// Its text, as it was said last.
+    pub text: String,
+    /// When it was hidden first.
+    pub since: Timestamp,
+    /// How often it was said meanwhile.
+    pub times: u32,
+    /// The notice waiting to be taken that it keeps from passing on.
+    pub waits: Option<SmolStr>,
 }
 
 /// A token bucket of the folding, or of a suspect source: `bucket/<key>`.
@@ -439,6 +526,15 @@ pub struct Head {
     /// The newest beginning or end of a post's hours that has been fired: those after it, by instant and post, are to come.
     #[serde(default)]
     pub hours: Option<(Timestamp, PostId)>,
+    /// Silences of that date.
+    #[serde(default)]
+    pub silences: u32,
+    /// The number of the newest hidden notice.
+    #[serde(default)]
+    pub hidden: u64,
+    /// The newest opening of a planned window: those after it, by instant and window, are to come.
+    #[serde(default)]
+    pub windows: Option<(Timestamp, SmolStr)>,
 }
 
 /// What was begun and is not done yet: `todo/<n>`, worked off in the order of the numbers.
@@ -448,6 +544,14 @@ pub struct Left {
     pub v: u8,
     /// What is to be done.
     pub todo: Todo,
+}
+
+impl OpenNotice {
+    /// What it is about.
+    #[must_use]
+    pub fn about(&self) -> About {
+        About { incident: self.incident.clone(), ..self.about.clone() }
+    }
 }
 
 impl Incident {

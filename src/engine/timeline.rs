@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 use super::effect::{Callee, NoticeKind, Refusal};
 use crate::model::{
     Act, AgencyId, AreaId, Classification, Desk, DispositionCode, EventId, FreeText, IncidentId, IncidentState, Level,
-    MarkName, Millis, OrderId, PostId, Recall, Role, Severity, SourceId, Timestamp,
+    MarkName, Matchers, Millis, OrderId, PostId, Recall, Role, Severity, SourceId, Timestamp,
 };
 use crate::playbook::OnMiss;
 
@@ -150,6 +150,12 @@ pub enum What {
     NoticeTaken { notice: SmolStr },
     /// Nobody took it in time; it went to the next desk.
     NoticePassed { notice: SmolStr, from: Desk, to: Desk },
+    /// Notices are silenced: by an operator, or as a window plans it.
+    Silenced { silence: SmolStr, window: Option<SmolStr>, matchers: Box<Matchers>, from: Timestamp, until: Timestamp },
+    /// A silence ended, having hidden so many.
+    SilenceEnded { silence: SmolStr, hidden: u32 },
+    /// A notice was hidden, for the so manieth time.
+    NoticeHidden { silence: SmolStr, kind: NoticeKind, text: String, times: u32 },
     /// A hold was recorded.
     Held { mark: Option<MarkName> },
     /// Two incidents were linked.

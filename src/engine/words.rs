@@ -136,7 +136,10 @@ impl Words<'_> {
             | What::AgencyTold { .. }
             | What::Noticed { .. }
             | What::NoticeTaken { .. }
-            | What::NoticePassed { .. } => self.of_calls(f),
+            | What::NoticePassed { .. }
+            | What::Silenced { .. }
+            | What::SilenceEnded { .. }
+            | What::NoticeHidden { .. } => self.of_calls(f),
             _ => self.of_incidents(f),
         }
     }
@@ -282,6 +285,18 @@ impl Words<'_> {
             What::Noticed { notice, desk, kind, text, take_by } => {
                 write!(f, "notice {notice} {kind} → {desk}  {text}")?;
                 take_by.map_or(Ok(()), |by| write!(f, "  take-by={}", self.clock.show(by)))
+            }
+            What::Silenced { silence, window, matchers, from, until } => {
+                let window = window.as_ref().map_or_else(String::new, |w| format!(" of window {w}"));
+                let (from, until) = (self.clock.show(*from), self.clock.show(*until));
+                write!(f, "silence {silence}{window} {matchers}  from={from} until={until}")
+            }
+            What::SilenceEnded { silence, hidden } => {
+                write!(f, "silence {silence} ended  hid {}", count(*hidden, "notice"))
+            }
+            What::NoticeHidden { silence, kind, text, times } => {
+                let again = if *times > 1 { format!(" time {times}") } else { String::new() };
+                write!(f, "hidden {kind}{at}{again}  by silence {silence}  {text}")
             }
             What::NoticeTaken { notice } => write!(f, "notice {notice} taken"),
             What::NoticePassed { notice, from, to } => write!(f, "notice {notice} not taken: {from} → {to}"),

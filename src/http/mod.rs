@@ -33,6 +33,7 @@ mod reads;
 mod routes;
 mod scope;
 mod session;
+mod silences;
 mod stall;
 mod stream;
 mod unit;

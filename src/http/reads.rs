@@ -19,9 +19,9 @@ use crate::playbook::Playbook;
 use crate::runtime::{Fate, Kept, Readiness};
 use crate::wire;
 
-type Told = Result<Json<Value>, Problem>;
+pub(super) type Told = Result<Json<Value>, Problem>;
 /// Whoever asks: what it may not see is left out, or is not there.
-type Who = Extension<Caller>;
+pub(super) type Who = Extension<Caller>;
 
 /// `GET /v1/incidents`
 pub async fn incidents(State(app): State<App>, Extension(caller): Who, uri: Uri) -> Told {
@@ -291,6 +291,6 @@ fn incident_id(text: &str) -> Result<IncidentId, Problem> {
     text.parse().map_err(wrong)
 }
 
-fn list(items: impl Iterator<Item = Value>, next: Option<impl ToString>) -> Json<Value> {
+pub(super) fn list(items: impl Iterator<Item = Value>, next: Option<impl ToString>) -> Json<Value> {
     Json(json!({ "items": items.collect::<Vec<_>>(), "next": next.map(|n| n.to_string()) }))
 }

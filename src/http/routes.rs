@@ -7,7 +7,7 @@
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, post};
 
-use super::{App, archive, areas, cards, intake, reads, session, stream, unit};
+use super::{App, archive, areas, cards, intake, reads, session, silences, stream, unit};
 use crate::access::Permission;
 use crate::decode::EventType;
 
@@ -59,6 +59,7 @@ pub const ROUTES: &[Route] = &[
     route(GET,    "/v1/orders",                 Orders,  || get(reads::orders)),
     route(GET,    "/v1/marks",                  Board,   || get(reads::marks)),
     route(GET,    "/v1/notices",                Board,   || get(reads::notices)),
+    route(GET,    "/v1/silences",               Board,   || get(silences::silences)),
     route(GET,    "/v1/deliveries",             Board,   || get(reads::deliveries)),
     route(GET,    "/v1/inputs/{door}/{partition}/{offset}", Board, || get(reads::input)),
     route(GET,    "/v1/playbook",               Board,   || get(reads::playbook)),

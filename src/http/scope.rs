@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 
 use super::{App, Problem};
 use crate::access::Caller;
-use crate::model::{Body, Command, CommandKind, Event, FieldAct, IncidentId, OrderId, PostId, Report};
+use crate::model::{Body, Command, CommandKind, Event, FieldAct, IncidentId, Matchers, OrderId, PostId, Report};
 use crate::runtime::Judged;
 
 /// What is wrong, and the word for the trail.
@@ -86,6 +86,12 @@ fn own_areas(app: &App, caller: &Caller, event: &Event, c: &Command, judged: &Ju
             let detail = || format!("no notice {notice} waits to be taken");
             if there { Ok(()) } else { Err(not_there("notice", detail(), "open notices are listed at /v1/notices")) }
         }
+        CommandKind::Silence { matchers, .. } => silenced(caller, matchers, judged),
+        CommandKind::Unsilence { silence } => {
+            let detail = || format!("no silence {silence} is there to be ended");
+            let ours = app.board.silence(silence).is_some_and(|s| silenced(caller, &s.matchers, judged).is_ok());
+            if ours { Ok(()) } else { Err(not_there("silence", detail(), "silences are listed at /v1/silences")) }
+        }
         CommandKind::CorrectPlace { .. }
         | CommandKind::Reclassify { .. }
         | CommandKind::Confirm
@@ -112,6 +118,24 @@ fn created(app: &App, caller: &Caller, event: &Event, report: &Report) -> Result
         return Ok(());
     }
     Err(forbidden("area", "data.report.place", "the place is not in the areas of this token".into()))
+}
+
+/// Notices are silenced where the caller sees all that is meant: areas are named, and each is one of its own.
+fn silenced(caller: &Caller, matchers: &Matchers, judged: &Judged) -> Result<(), Outside> {
+    let (playbook, sight) = (&judged.playbook, caller.principal.sight());
+    let seen = |name: &smol_str::SmolStr| {
+        let area = playbook.areas.areas.get(name.as_str());
+        let county = playbook.areas.counties.get_key_value(name.as_str()).map(|(code, _)| code);
+        let here = &playbook.head.command_area;
+        match area {
+            Some(area) => sight.place(here, Some(&area.id), Some(&area.county)),
+            None => sight.place(here, None, county),
+        }
+    };
+    if !matchers.areas.is_empty() && matchers.areas.iter().all(seen) {
+        return Ok(());
+    }
+    Err(forbidden("area", "data.matchers.areas", "name areas, each of them one of this token".into()))
 }
 
 /// A post is ordered by name where it belongs to an area of the caller's.

@@ -147,13 +147,25 @@ impl Routes {
             }
             CommandKind::Link { other } | CommandKind::Merge { into: other } => self.of_incident(other),
             CommandKind::TakeNotice { notice } => self.of_notice(notice),
+            CommandKind::Unsilence { silence } => self.of_notice(silence),
+            CommandKind::Silence { matchers, .. } => matchers.areas.iter().find_map(|name| self.of_place(name)),
             _ => None,
         };
         let of_incident = command.incident.as_ref().and_then(|id| self.of_incident(id));
         of_incident.or_else(by_kind).unwrap_or(HOME)
     }
 
-    /// A notice's id begins with its command area, as an incident's does.
+    /// The command area that a silence names, or in which an area or a county lies that it names.
+    fn of_place(&self, name: &str) -> Option<usize> {
+        let knows = |p: &Arc<Playbook>| {
+            p.head.command_area.as_str() == name
+                || p.areas.areas.contains_key(name)
+                || p.areas.counties.contains_key(name)
+        };
+        self.playbooks.iter().position(knows)
+    }
+
+    /// A notice's id, or a silence's, begins with its command area, as an incident's does.
     fn of_notice(&self, notice: &str) -> Option<usize> {
         let is_of = |p: &Arc<Playbook>| {
             notice.strip_prefix(p.head.command_area.as_str()).is_some_and(|rest| rest.starts_with('-'))
@@ -254,6 +266,15 @@ mod tests {
         );
         assert_eq!(goes("command", r#"{"command":"confirm","by":"s","incident":"8800-20261123-4"}"#), "8800");
         assert_eq!(goes("command", r#"{"command":"take_notice","by":"s","notice":"8800-20261123-n4"}"#), "8800");
+        assert_eq!(goes("command", r#"{"command":"unsilence","by":"s","silence":"8800-20261123-s1"}"#), "8800");
+        let silence = |area: &str| {
+            let data = r#"{"command":"silence","by":"s","until":"2026-11-23T08:00:00Z","matchers":{"areas":["AREA"]}}"#;
+            goes("command", &data.replace("AREA", area))
+        };
+        assert_eq!(
+            (silence("8800"), silence("9900"), silence("nowhere")),
+            ("8800".into(), "9900".into(), "9900".into())
+        );
         assert_eq!(
             goes("command", r#"{"command":"recall","by":"s","order":"8800-20261123-4-1","incident":null}"#),
             "8800"

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
 use super::{
-    Act, CategoryId, DispositionCode, FreeText, IncidentId, OrderId, PlaceRef, PostId, Report, Role, Severity,
+    Act, CategoryId, DispositionCode, FreeText, IncidentId, Matchers, OrderId, PlaceRef, PostId, Report, Role,
+    Severity, Timestamp,
 };
 
 /// An operator's command. The same guard serves it as serves a post's act and the automation.
@@ -128,10 +129,25 @@ pub enum CommandKind {
         /// Its id.
         notice: SmolStr,
     },
+    /// Hides notices from the desks for a time; never orders, marks or all-calls, and nothing of the bottom line. Needs a
+    /// reason.
+    Silence {
+        /// Which notices.
+        matchers: Matchers,
+        /// From when; default now.
+        from: Option<Timestamp>,
+        /// Until when, that instant not included.
+        until: Timestamp,
+    },
+    /// Ends a silence, or the present stretch of a planned window: what is still true is said at once.
+    Unsilence {
+        /// Its id.
+        silence: SmolStr,
+    },
 }
 
 impl Command {
-    /// What it is about, as an id: its order or notice, else its incident, else nothing.
+    /// What it is about, as an id: its order, notice or silence, else its incident, else nothing.
     #[must_use]
     pub fn about(&self) -> String {
         let named = match &self.kind {
@@ -140,6 +156,7 @@ impl Command {
                 order.as_ref().map(OrderId::to_string)
             }
             CommandKind::TakeNotice { notice } => Some(notice.to_string()),
+            CommandKind::Unsilence { silence } => Some(silence.to_string()),
             _ => None,
         };
         named.or_else(|| self.incident.as_ref().map(IncidentId::to_string)).unwrap_or_default()
@@ -170,6 +187,8 @@ impl CommandKind {
             Self::Reopen => "reopen",
             Self::SignOnBehalf { .. } => "sign_on_behalf",
             Self::TakeNotice { .. } => "take_notice",
+            Self::Silence { .. } => "silence",
+            Self::Unsilence { .. } => "unsilence",
         }
     }
 }

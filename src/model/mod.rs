@@ -10,11 +10,13 @@
 //! or plate to carry, so nothing behind this door can ever store one.
 
 mod act;
+mod calendar;
 mod classification;
 mod command;
 mod event;
 mod ids;
 mod lifecycle;
+mod matchers;
 mod notice;
 mod order;
 mod place;
@@ -24,6 +26,7 @@ mod text;
 mod time;
 
 pub use act::{Act, FieldAct, PositionFix};
+pub use calendar::{Calendar, Day};
 pub use classification::{Classification, Lane, ModifierHit, Ring, RiskClass, Severity, Step as SeverityStep, Verdict};
 pub use command::{Command, CommandKind};
 pub use event::{Body, Digest, Event, Meta};
@@ -32,6 +35,7 @@ pub use ids::{
     MarkName, OrderId, PlanId, PostId, RuleId, SiteId, SourceId, TeamId,
 };
 pub use lifecycle::{Desk, IncidentState, Level, Link};
+pub use matchers::Matchers;
 pub use notice::NoticeKind;
 pub use order::{OrderState, Recall, Role};
 pub use place::{Crs, Place, PlaceRef, Position, Spot};

@@ -86,6 +86,22 @@ impl NoticeKind {
         Self::Unaccounted,
         Self::LimitReached,
     ];
+
+    /// Whether a silence or a planned window may hide it. What is about a loss may not: an order that reached nobody, a need
+    /// that nobody is left for, an all-call that waits for a word, what a bound turned away, what nobody accounts for, and
+    /// our own outage. To hide such a notice would be to lose what it is about.
+    #[must_use]
+    pub fn may_be_silenced(self) -> bool {
+        !matches!(
+            self,
+            Self::NobodyReached
+                | Self::AllCallNeedsWord
+                | Self::DeliveryFailed
+                | Self::Outage
+                | Self::Unaccounted
+                | Self::LimitReached
+        )
+    }
 }
 
 impl fmt::Display for NoticeKind {

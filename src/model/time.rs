@@ -200,6 +200,12 @@ impl Weekday {
         Self::ALL[usize::from(index) % 7]
     }
 
+    /// That of a date.
+    #[must_use]
+    pub(super) fn of(date: jiff::civil::Date) -> Self {
+        Self::from_monday0(date.weekday().to_monday_zero_offset().unsigned_abs())
+    }
+
     /// The day before.
     #[must_use]
     pub fn before(self) -> Self {
@@ -223,6 +229,12 @@ impl Hours {
     #[must_use]
     pub fn is_always(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The pieces as minutes of the day; one that ends before it begins goes past midnight. None round the clock.
+    #[must_use]
+    pub(super) fn pieces(&self) -> &[(u16, u16)] {
+        &self.0
     }
 
     /// Whether the minute of the day (0 ..= 1439) lies within.

@@ -104,6 +104,8 @@ impl Playbook {
             cost: single(text.cost),
             limits: single(text.limits),
             folding: single(text.folding),
+            suppression: single(text.suppression),
+            windows: values(text.windows).map(|w| (w.id.clone(), w)).collect(),
             templates: Templates::of(text.templates.iter().map(|entry| &entry.value)),
             head,
         }

@@ -28,6 +28,7 @@ mod rules;
 mod settings;
 mod taxonomy;
 mod templates;
+mod windows;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,6 +46,7 @@ pub use rules::{Keywords, Modifier, ModifierEffect, Reading, Rule, When};
 pub use settings::{Agency, Barrier, Cost, Disposition, Folding, Head, Limits, Rings, Rush, Source, Travel};
 pub use taxonomy::{Category, LateAction, LateRule, MatchMode, Matching, Taxonomy};
 pub use templates::{Language, Telling, Template, Templates};
+pub use windows::{Suppression, Window};
 
 use crate::model::{AgencyId, DispositionCode, PlanId, PostId, PostSpec, SourceId, Team, TeamId};
 
@@ -103,6 +105,10 @@ pub struct Playbook {
     pub limits: Limits,
     /// Floods.
     pub folding: Folding,
+    /// What may be silenced, and how notices are grouped.
+    pub suppression: Suppression,
+    /// Planned windows, by id.
+    pub windows: BTreeMap<SmolStr, Window>,
     /// What is told in words.
     pub templates: Templates,
 }

@@ -19,7 +19,7 @@ use super::problem::{Part, Problems};
 use super::templates::TemplateText;
 use super::{
     Agency, Area, Cost, County, Disposition, Folding, Head, Keywords, LateRule, Limits, Linkage, Matching, Modifier,
-    Neighbour, Plan, Rings, Rule, Site, Source, Subscription, Township, Travel, Zone,
+    Neighbour, Plan, Rings, Rule, Site, Source, Subscription, Suppression, Township, Travel, Window, Zone,
 };
 use crate::model::{AgencyId, AreaId, CategoryId, Hours, Kind, PostSpec};
 
@@ -32,6 +32,7 @@ pub(super) struct Text {
     pub cost: Option<Entry<Cost>>,
     pub limits: Option<Entry<Limits>>,
     pub folding: Option<Entry<Folding>>,
+    pub suppression: Option<Entry<Suppression>>,
     pub risk_kinds: Vec<Entry<Word>>,
     pub domains: Vec<Entry<Word>>,
     pub classes: Vec<Entry<ClassText>>,
@@ -51,6 +52,7 @@ pub(super) struct Text {
     pub post_blocks: Vec<Entry<PostBlock>>,
     pub teams: Vec<Entry<TeamBlock>>,
     pub subscriptions: Vec<Entry<Subscription>>,
+    pub windows: Vec<Entry<Window>>,
     pub agencies: Vec<Entry<Agency>>,
     pub dispositions: Vec<Entry<Disposition>>,
     pub sources: Vec<Entry<Source>>,
@@ -60,13 +62,14 @@ pub(super) struct Text {
 }
 
 /// Every top-level table, for "did you mean".
-const TABLES: [&str; 29] = [
+const TABLES: [&str; 31] = [
     "playbook",
     "rings",
     "travel",
     "cost",
     "limits",
     "folding",
+    "suppression",
     "risk_kind",
     "domain",
     "class",
@@ -86,6 +89,7 @@ const TABLES: [&str; 29] = [
     "post_block",
     "teams",
     "subscription",
+    "window",
     "agency",
     "disposition",
     "source",
@@ -288,6 +292,7 @@ impl Text {
                     "cost" => reader.single("cost", value, &mut text.cost),
                     "limits" => reader.single("limits", value, &mut text.limits),
                     "folding" => reader.single("folding", value, &mut text.folding),
+                    "suppression" => reader.single("suppression", value, &mut text.suppression),
                     "risk_kind" => reader.array("risk_kind", value, &mut text.risk_kinds),
                     "domain" => reader.array("domain", value, &mut text.domains),
                     "class" => reader.array("class", value, &mut text.classes),
@@ -307,6 +312,7 @@ impl Text {
                     "post_block" => reader.array("post_block", value, &mut text.post_blocks),
                     "teams" => reader.array("teams", value, &mut text.teams),
                     "subscription" => reader.array("subscription", value, &mut text.subscriptions),
+                    "window" => reader.array("window", value, &mut text.windows),
                     "agency" => reader.array("agency", value, &mut text.agencies),
                     "disposition" => reader.array("disposition", value, &mut text.dispositions),
                     "source" => reader.array("source", value, &mut text.sources),

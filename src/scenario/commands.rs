@@ -8,7 +8,7 @@ use super::print;
 use super::stage::Stage;
 use crate::engine::{Delivery, DeliveryOutcome, Input, RosterChange};
 use crate::model::{
-    Act, Body, Command, CommandKind, Digest, Event, FieldAct, FreeText, Hours, Kind, Meta, Millis, PlaceRef,
+    Act, Body, Command, CommandKind, Digest, Event, FieldAct, FreeText, Hours, Kind, Matchers, Meta, Millis, PlaceRef,
     PositionFix, PostSpec, Report, Team,
 };
 
@@ -322,7 +322,32 @@ fn kind(
             let notice = line.option("notice").ok_or("notice= is missing")?;
             CommandKind::TakeNotice { notice: format!("{}{notice}", stage.prefix()).into() }
         }
+        "silence" => {
+            let until = line.option("until").ok_or("until= is missing: when does it end?")?;
+            CommandKind::Silence {
+                matchers: matchers(line)?,
+                from: line.option("from").map(|t| stage.instant(&t)).transpose()?,
+                until: stage.instant(&until)?,
+            }
+        }
+        "unsilence" => {
+            let silence = line.option("silence").ok_or("silence= is missing")?;
+            CommandKind::Unsilence { silence: format!("{}{silence}", stage.prefix()).into() }
+        }
         _ => return Err(format!("no command `{verb}` is known to an operator")),
+    })
+}
+
+/// `kind=mark-missed,opened source=panel/ area=quay category=safety/alarm`
+fn matchers(line: &mut Line) -> Result<Matchers, String> {
+    let mut list = |key: &str| -> Vec<String> {
+        line.option(key).iter().flat_map(|words| words.split(',')).map(str::to_owned).collect()
+    };
+    Ok(Matchers {
+        sources: list("source-prefix").into_iter().map(Into::into).collect(),
+        kinds: list("kind").iter().map(|kind| named(kind)).collect::<Result<_, _>>()?,
+        areas: list("area").into_iter().map(Into::into).collect(),
+        categories: list("category").iter().map(|c| c.as_str().into()).collect(),
     })
 }
 

@@ -30,6 +30,7 @@
 //! | `scene: key-site lotus-plaza` | from where a bare distance counts | the place of the first report |
 //! | `show: notices agencies states rejected delivery` | what is printed beyond the usual | |
 //! | `limits.queue_max = 1` | a setting of the playbook by its TOML key | as it is |
+//! | `window = [{ … }]` | a whole list of the playbook | as it is |
 //!
 //! In such a key an entry of a list is named by its id: `plan.rapid-response.mark.signed.limit = "30s"`.
 //!
@@ -48,9 +49,11 @@
 //!        order 1 P3 [role=cordon] · stand-down order=1-1|post=P1 · confirm 1 · refute 1 [as=…] · link 1 other=2 ·
 //!        split 1 reports=2,3 · merge 2 into=1 · hold 1 [mark=on-scene] · all-call 1 [radius=2km] [volunteers=yes] ·
 //!        recall 1 [order=1-2] · controlled 1 · close 1 as=handled [prevention=yes] · cancel 1 · reopen 1 ·
-//!        sign-on-behalf 1 order=1-1 words="…" [act=on-scene] · take-notice notice=1-n3
+//!        sign-on-behalf 1 order=1-1 words="…" [act=on-scene] · take-notice notice=1-n3 ·
+//!        silence until=+10min [from=+5min] [kind=mark-missed,…] [source-prefix=panel/] [area=…] [category=…] ·
+//!        unsilence silence=s1
 //! advance 59s        advance to +180s        restart        outage 10min        playbook [folder] [limits.queue_max=1]
-//! show incident|reports|orders|marks 1       show posts|queue|notices|timers
+//! show incident|reports|orders|marks 1       show posts|queue|notices|silences|timers
 //! ```
 //! `+90s` counts from the start, `-30s` back from now. Commands on one line happen at one instant, and what falls due at it
 //! fires after the last of them: `advance 60s ; act P1 signed` signs at the very end of the minute, and in time.

@@ -174,10 +174,24 @@ pub(super) fn show(stage: &mut Stage<'_>, what: &str, incident: Option<&str>) ->
                 lines.push(format!("    notice {} {} at {}, {left} left", notice.id, notice.kind, notice.desk));
             }
         }
+        "silences" => {
+            for silence in engine.silences() {
+                let kinds: Vec<String> = silence.hidden.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+                let ended = silence.ended.as_ref().map_or("", |_| ", ended");
+                let hid = if kinds.is_empty() { "nothing".to_owned() } else { kinds.join(", ") };
+                let (said, over) = (silence.said, silence.over);
+                lines.push(format!(
+                    "    silence {} of {}{ended}: hid {hid}; said {said}, over {over}",
+                    silence.id, silence.by
+                ));
+                lines.extend(silence.latest.iter().map(|line| format!("        {} {}", line.kind, line.text)));
+            }
+            lines.extend(engine.hidden().map(|h| format!("    hidden {} by {} times={}", h.kind, h.by, h.times)));
+        }
         "timers" => lines.push(format!("    {} timers", engine.deadlines())),
         _ => {
             return Err(format!(
-                "show {what}; known are incident, reports, orders, marks, posts, queue, notices, timers"
+                "show {what}; known are incident, reports, orders, marks, posts, queue, notices, silences, timers"
             ));
         }
     }

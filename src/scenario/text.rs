@@ -90,7 +90,8 @@ impl Text {
             self.settings.push((number, key.to_owned(), value.trim().to_owned()));
             return true;
         }
-        if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| word(key) && key.contains('.')) {
+        let setting = |key: &str, value: &str| word(key) && (key.contains('.') || value.trim_start().starts_with('['));
+        if let Some((key, value)) = line.split_once(" = ").filter(|(key, value)| setting(key, value)) {
             self.overrides.push((number, key.to_owned(), value.trim().to_owned()));
             return true;
         }

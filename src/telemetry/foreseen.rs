@@ -5,7 +5,7 @@
 
 use super::Metrics;
 use super::metrics::drill;
-use crate::model::{Level, Ring, Role};
+use crate::model::{Level, NoticeKind, Ring, Role};
 use crate::playbook::Playbook;
 
 const RINGS: [Ring; 4] = [Ring::One, Ring::Three, Ring::Five, Ring::Rural];
@@ -27,6 +27,9 @@ impl Metrics {
             }
             for level in LEVELS {
                 self.escalations.with_label_values(&[&*level.to_string(), d]).inc_by(0);
+            }
+            for kind in NoticeKind::ALL.into_iter().filter(|kind| kind.may_be_silenced()) {
+                self.notices_hidden.with_label_values(&[&*kind.to_string(), d]).inc_by(0);
             }
             self.all_calls.with_label_values(&[d]).inc_by(0);
         }

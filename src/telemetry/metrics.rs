@@ -36,6 +36,8 @@ pub struct Metrics {
     pub http: HistogramVec,
     /// Notices by desk and kind.
     pub notices: IntCounterVec,
+    /// Notices that a silence or a planned window kept from the desks.
+    pub notices_hidden: IntCounterVec,
     /// All-calls begun.
     pub all_calls: IntCounterVec,
     /// Levels climbed.
@@ -159,6 +161,7 @@ impl Metrics {
                 &REQUEST_S,
             ),
             notices: r.counters("muster_notices_total", "Notices", &["desk", "kind", "drill"]),
+            notices_hidden: r.counters("muster_notices_hidden_total", "Notices hidden by silences", &["kind", "drill"]),
             all_calls: r.counters("muster_all_calls_total", "All-calls begun", &["drill"]),
             escalations: r.counters("muster_escalations_total", "Levels climbed", &["level", "drill"]),
             shortfalls: r.counters("muster_shortfalls_total", "Needs nobody could serve", &["role", "drill"]),

@@ -88,6 +88,8 @@ impl Tally {
                 }
                 info!(incident = incident.map(display), drill = entry.drill, "mark.missed: {}", entry.what);
             }
+            What::NoticeHidden { kind, .. } => m.notices_hidden.with_label_values(&[&*kind.to_string(), d]).inc(),
+            What::Silenced { .. } | What::SilenceEnded { .. } => info!("silence: {}", entry.what),
             What::LevelRaised { to, .. } => m.escalations.with_label_values(&[&to.to_string(), d]).inc(),
             What::AllCallBegan { .. } => {
                 m.all_calls.with_label_values(&[d]).inc();

@@ -19,6 +19,7 @@ mod reports;
 mod scopes;
 mod screen;
 mod sessions;
+mod silences;
 mod stream;
 mod tokens;
 mod webhook;

@@ -27,6 +27,7 @@ GET    /v1/posts                                     401    401   403      403  
 GET    /v1/orders                                    401    401   403      ok   ok       ok         ok     403
 GET    /v1/marks                                     401    401   403      403  ok       ok         ok     403
 GET    /v1/notices                                   401    401   403      403  ok       ok         ok     403
+GET    /v1/silences                                  401    401   403      403  ok       ok         ok     403
 GET    /v1/deliveries                                401    401   403      403  ok       ok         ok     403
 GET    /v1/inputs/{door}/{partition}/{offset}        401    401   403      403  ok       ok         ok     403
 GET    /v1/playbook                                  401    401   403      403  ok       ok         ok     403

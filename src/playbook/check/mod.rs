@@ -23,6 +23,7 @@ mod desks;
 mod places;
 mod roster;
 mod templates;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -50,6 +51,7 @@ pub(super) fn check(text: &Text, problems: &mut Problems) {
     roster::check(text, &known, problems);
     desks::check(text, &known, problems);
     templates::check(text, problems);
+    windows::check(text, &known, problems);
 }
 
 /// The names that may be referred to, and the categories as they will be compiled.

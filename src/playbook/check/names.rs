@@ -27,6 +27,7 @@ pub(super) fn check(text: &Text, problems: &mut Problems) {
     once("teams", &text.teams, |b| b.prefix.to_string(), problems);
     once("agency", &text.agencies, |a| a.id.to_string(), problems);
     once("disposition", &text.dispositions, |d| d.code.to_string(), problems);
+    once("window", &text.windows, |w| w.id.to_string(), problems);
     once("source", &text.sources, |s| s.prefix.to_string(), problems);
     // Two forms of one plan may stand in two sets; one code may stand in two tables.
     twice("plan", &text.plans, |p| format!("`{}` of the set `{}`", p.id, p.set), problems);

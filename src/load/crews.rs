@@ -336,7 +336,8 @@ fn digest(name: &str) -> usize {
     let hash = name
         .bytes()
         .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3));
-    usize::try_from(hash >> 33).unwrap_or(0)
+    // Multiplied once more, so that also the last letters reach the upper half.
+    usize::try_from((hash ^ hash >> 29).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 33).unwrap_or(0)
 }
 
 #[cfg(test)]

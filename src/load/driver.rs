@@ -208,7 +208,10 @@ impl Connection {
         }
         tally.counts.outcome(answer.outcome.as_deref().unwrap_or_default());
         let push = (self.plan.measured && answer.orders() > 0).then(|| Arc::clone(&self.stretch));
-        taken(&self.shared, n, answer, intended, push);
+        let measured = push.is_some();
+        if let Some(seen) = taken(&self.shared, n, answer, intended, push).filter(|_| measured) {
+            tally.push.of(lane).add(seen);
+        }
         if n.is_multiple_of(REPEATED_ONE_IN) {
             self.again(n, done, None);
         }
@@ -220,18 +223,19 @@ impl Connection {
     }
 }
 
-/// Writes down what a report that was taken came to.
-fn taken(shared: &Shared, n: u32, answer: &Answer<'_>, intended: Instant, push: Option<Stretch>) {
+/// Writes down what a report that was taken came to; after how long its first order was seen, if it was already.
+fn taken(shared: &Shared, n: u32, answer: &Answer<'_>, intended: Instant, push: Option<Stretch>) -> Option<Duration> {
     let key = answer.incident.as_deref().and_then(|id| shared.ledger.key(id));
     let Some(key) = key else {
         shared.ledger.note(n, Fate::Elsewhere);
-        return;
+        return None;
     };
     if matches!(answer.outcome.as_deref(), Some("opened" | "suggested")) {
         shared.ledger.note(n, Fate::Opened(key));
-        shared.ours.opened(key, intended, answer.lane(), push);
+        shared.ours.opened(key, intended, answer.lane(), push)
     } else {
         shared.ledger.note(n, Fate::Belongs(key));
+        None
     }
 }
 
@@ -283,7 +287,7 @@ pub async fn send_again(
             (None, false) => {}
             (Some(_), true) => {
                 told.taken_at_last += 1;
-                taken(&shared, again.n, &answer, begun, None);
+                let _ = taken(&shared, again.n, &answer, begun, None);
             }
             (Some(tries), false) if tries + 1 < RETRIES_MAX => {
                 let due = now() + Duration::from_secs(answer.retry_after_s.unwrap_or(RETRY_AFTER_S));

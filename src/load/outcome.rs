@@ -292,17 +292,17 @@ impl Outcome {
     fn write_latencies(&self, out: &mut String) {
         let _ = writeln!(
             out,
-            "{:<34}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
+            "{:<38}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
             "milliseconds", "count", "p50", "p90", "p99", "p99.9", "max"
         );
         let both = [
             ("report → 202", &self.report_to_answer),
-            ("report → order in the answer", &self.report_to_order),
-            ("report → order on the stream", &self.report_to_push),
+            ("report → order answered", &self.report_to_order),
+            ("report → order pushed", &self.report_to_push),
         ];
         for (what, lanes) in both {
             row(out, &format!("{what}, bottom line"), &lanes.bottom_line);
-            row(out, &format!("{what}, ordinary").replace("order in the answer", "in the answer"), &lanes.ordinary);
+            row(out, &format!("{what}, ordinary"), &lanes.ordinary);
         }
         if let Some(flood) = &self.flood {
             row(out, "flood → 202", &flood.report_to_answer.ordinary);
@@ -311,7 +311,7 @@ impl Outcome {
         for (what, spread) in [("marks, late by (≤)", &self.mark_lateness), ("commits (≤)", &self.journal_append)] {
             let cell = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms}"));
             let (count, p50, p99) = (spread.count, cell(spread.p50_le_ms), cell(spread.p99_le_ms));
-            let _ = writeln!(out, "{what:<34}{count:>9}{p50:>9}{:>9}{p99:>9}", "");
+            let _ = writeln!(out, "{what:<38}{count:>9}{p50:>9}{:>9}{p99:>9}", "");
         }
         row(out, "the driver's own lag", &self.driver_lag);
         row(out, "wait for a connection", &self.connection_wait);
@@ -376,7 +376,7 @@ fn row(out: &mut String, what: &str, s: &Summary) {
     let cell = |ms: Option<f64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1}"));
     let (p50, p90, p99) = (cell(s.p50_ms), cell(s.p90_ms), cell(s.p99_ms));
     let (p999, max, count) = (cell(s.p999_ms), cell(s.max_ms), s.count);
-    let _ = writeln!(out, "{what:<34}{count:>9}{p50:>9}{p90:>9}{p99:>9}{p999:>9}{max:>9}");
+    let _ = writeln!(out, "{what:<38}{count:>9}{p50:>9}{p90:>9}{p99:>9}{p999:>9}{max:>9}");
 }
 
 #[cfg(test)]

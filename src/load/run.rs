@@ -163,7 +163,7 @@ fn whole(reports: f64) -> u32 {
 
 impl Ask {
     fn fill_max(&self) -> u32 {
-        self.open.saturating_mul(FILL_TIMES_MAX)
+        self.open.saturating_mul(FILL_TIMES_MAX).max(FILL_ROUND * 2)
     }
 
     fn warm_reports(&self) -> u32 {

@@ -77,15 +77,15 @@ pub fn issue(short: bool) -> Vec<Case> {
         retry: false,
         tidy: false,
     };
-    // At ten thousand a second an incident lives a second, and its crew has half of it and one act.
-    let brief = Conduct { work: Duration::from_millis(500), acts: 1, unheard_percent: 0 };
+    // At ten thousand a second an incident lives a second, and its crew has a third of it and one act.
+    let brief = Conduct { work: Duration::from_millis(300), acts: 1, unheard_percent: 0 };
     let batches = Ask { rate: 10_000.0, batch: 64, connections: 16, conduct: brief, ..ask.clone() };
     // Nobody signs a fifth of the orders: their marks warn, and are missed.
     let silent = Conduct { unheard_percent: 20, ..conduct };
     let late = Ask { rate: 100.0, duration: marks, conduct: silent, ..ask.clone() };
     let quiet = Ask { rate: 100.0, open: 500, ..ask.clone() };
     let flooded = Ask { flood: Some(Flood { times: 50, sources: 100 }), ..quiet.clone() };
-    let case = |name, ask, goal| Case { name, ask, roster: 20, governed: false, goal };
+    let case = |name, ask, goal| Case { name, ask, roster: 16, governed: false, goal };
     vec![
         case("10,000 reports a second in batches", batches, Aim::Rate(10_000.0)),
         case("1,000 a second one by one", ask, Aim::OrderP99(25.0)),

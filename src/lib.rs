@@ -47,6 +47,7 @@
 //! * `http`: the door.
 //! * `rehearsal`: a seeded city that speaks only through the public doors.
 //! * `config`: the configuration, with the environment laid over it.
+//! * `load`: a believable city that drives an instance, and counts from outside.
 //! * `cli`: the commands, one file each.
 
 // The pure core, in reading order.
@@ -101,6 +102,9 @@ pub mod rehearsal;
 
 #[cfg(feature = "service")]
 pub mod config;
+
+#[cfg(feature = "service")]
+pub mod load;
 
 #[cfg(feature = "service")]
 pub mod cli;

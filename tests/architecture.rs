@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Each module of the crate and those it may import.
-const MAY: [(&str, &[&str]); 20] = [
+const MAY: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("decode", &["model"]),
     ("playbook", &["model"]),
@@ -77,6 +77,7 @@ const MAY: [(&str, &[&str]); 20] = [
             "rehearsal",
         ],
     ),
+    ("load", &["model", "playbook", "runtime", "rehearsal", "config"]),
     (
         "cli",
         &[
@@ -98,6 +99,7 @@ const MAY: [(&str, &[&str]); 20] = [
             "http",
             "rehearsal",
             "config",
+            "load",
         ],
     ),
 ];

@@ -13,6 +13,7 @@ pub mod explain;
 pub mod gateway;
 #[cfg(feature = "kafka")]
 pub mod journal;
+pub mod load;
 #[cfg(feature = "kafka")]
 pub mod node;
 pub mod replay;
@@ -49,6 +50,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Replay a city's real history through the engine, and tell what it came to.
     Replay(replay::Args),
+    /// Drive an instance with a believable city, and tell what it came to.
+    Load(load::Args),
     /// Run scenarios and compare what happens with what is recorded in them.
     Test(test::Args),
     /// Make, list, exchange or revoke tokens.
@@ -71,6 +74,7 @@ impl Command {
             Self::Check(args) => check::run(&args),
             Self::Explain(args) => explain::run(&args),
             Self::Replay(args) => replay::run(&args),
+            Self::Load(args) => load::run(&args),
             Self::Test(args) => test::run(args),
             Self::Token(args) => token::run(args),
             Self::Audit(args) => audit::run(args),

@@ -695,7 +695,7 @@ impl Engine {
             return;
         }
         // Its cover may have been ordered by another incident, from which it was taken for this one.
-        let moved_up = self.fleet.iter().flat_map(|unit| &unit.tasks).filter(|task| task.covers.is_some());
+        let moved_up = self.fleet.moved_up().flat_map(|unit| &unit.tasks).filter(|task| task.covers.is_some());
         let covers: Vec<OrderId> = moved_up
             .map(|task| &self.orders[&task.order])
             .filter(|o| o.covers.as_ref().is_some_and(|(_, original)| original == post))

@@ -118,6 +118,8 @@ pub struct Fleet {
     free: Vec<usize>,
     orders: BTreeMap<OrderId, usize>,
     covering: BTreeMap<AreaId, BTreeSet<usize>>,
+    /// Posts that cover for another one: few, and looked through whenever a post becomes free.
+    moved_up: BTreeSet<PostId>,
     grid: Grid,
 }
 
@@ -253,6 +255,11 @@ impl Fleet {
         self.ids.values().filter_map(|&slot| self.unit(slot))
     }
 
+    /// Every post that covers for another one, by id.
+    pub fn moved_up(&self) -> impl Iterator<Item = &Unit> {
+        self.moved_up.iter().filter_map(|post| self.get(post))
+    }
+
     /// How many posts there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -310,9 +317,14 @@ impl Fleet {
     /// Changes a post and keeps the indexes.
     fn change<R>(&mut self, slot: usize, change: impl FnOnce(&mut Unit) -> R) -> R {
         let unit = self.units[slot].as_mut().expect("ids and orders name posts that exist");
-        let (area, listed) = (unit.covers().clone(), unit.listed(slot));
+        let (area, listed, moved) = (unit.covers().clone(), unit.listed(slot), unit.is_moved_up());
         let result = change(unit);
         let (area_now, listed_now) = (unit.covers().clone(), unit.listed(slot));
+        match (moved, unit.is_moved_up()) {
+            (false, true) => drop(self.moved_up.insert(unit.spec.id.clone())),
+            (true, false) => drop(self.moved_up.remove(&unit.spec.id)),
+            _ => {}
+        }
         if area != area_now {
             self.uncover(&area, slot);
             self.covering.entry(area_now).or_default().insert(slot);
@@ -333,12 +345,16 @@ impl Fleet {
         for listed in unit.listed(slot).into_iter().flatten() {
             self.grid.insert(listed);
         }
+        if unit.is_moved_up() {
+            self.moved_up.insert(unit.spec.id.clone());
+        }
         self.units[slot] = Some(unit);
     }
 
     fn leave(&mut self, slot: usize) -> Unit {
         let unit = self.units[slot].take().expect("ids name posts that exist");
         self.free.push(slot);
+        self.moved_up.remove(&unit.spec.id);
         self.uncover(unit.covers(), slot);
         for listed in unit.listed(slot).into_iter().flatten() {
             self.grid.remove(listed);
@@ -388,6 +404,12 @@ impl Unit {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.tasks.iter().all(Task::gives_way) && self.duty != Duty::EndsAfterClearing
+    }
+
+    /// Whether it covers for another post.
+    #[must_use]
+    pub fn is_moved_up(&self) -> bool {
+        self.tasks.iter().any(|task| task.covers.is_some())
     }
 
     /// The area whose cover it counts for.
@@ -472,6 +494,26 @@ mod tests {
         let one = found.next().expect("a search hands out every post").1;
         assert!(found.next().is_none(), "once");
         one
+    }
+
+    #[test]
+    fn posts_that_cover_for_another_are_known_however_their_cover_begins_and_ends() {
+        let mut fleet = fleet(&[Kind::Patrol, Kind::Patrol, Kind::Patrol]);
+        let [p0, p1, p2] = ["P0", "P1", "P2"].map(PostId::from);
+        let cover = |n| Task { covers: Some(AreaId::from("B")), ..task(order(n, 1)) };
+        let names = |fleet: &Fleet| fleet.moved_up().map(|u| u.spec.id.to_string()).collect::<Vec<_>>();
+        fleet.assign(&p2, cover(1));
+        fleet.assign(&p0, cover(2));
+        fleet.assign(&p1, task(order(3, 1)));
+        assert_eq!(names(&fleet), ["P0", "P2"], "by id");
+        // Taken for something else, released, off the roster.
+        fleet.replace(&order(2, 1), task(order(4, 1)));
+        assert_eq!(names(&fleet), ["P2"]);
+        fleet.assign(&p1, cover(5));
+        fleet.release(&order(1, 1));
+        assert_eq!(names(&fleet), ["P1"]);
+        fleet.remove(&p1);
+        assert_eq!(names(&fleet), [""; 0]);
     }
 
     #[test]

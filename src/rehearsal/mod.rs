@@ -18,9 +18,10 @@ mod fleet;
 pub mod listener;
 mod script;
 
+pub use chance::Chance;
 pub use city::{City, Told};
 pub use day::{Day, Duty, Sent};
-pub use script::Script;
+pub use script::{Kind, Script, Where};
 
 use crate::model::Timestamp;
 

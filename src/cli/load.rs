@@ -24,7 +24,7 @@ use crate::rehearsal::Script;
 /// Drive an instance with a believable city, and tell what it came to.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The instance to drive, such as http://127.0.0.1:8080. Without it, one of our own is started beside.
+    /// The instance to drive, such as `http://127.0.0.1:8080`. Without it, one of our own is started beside.
     #[arg(long, value_name = "URL", conflicts_with_all = ["own", "scenario"])]
     target: Option<String>,
     /// Start an instance of our own as a process beside, with a fresh store on a free port.

@@ -156,7 +156,7 @@ impl Connection {
             tally.wait.add(taken.saturating_duration_since(ticket.intended));
         }
         tally.counts.sent += numbers.len() as u64;
-        let read = reply.ok().and_then(|r| Some((r.status.as_u16(), r.body)));
+        let read = reply.ok().map(|r| (r.status.as_u16(), r.body));
         let answers = read.as_ref().and_then(|(s, body)| Some((*s, Answer::read(body, form == Form::Batch).ok()?)));
         let Some((status, answers)) = answers else {
             tally.counts.unanswered += numbers.len() as u64;

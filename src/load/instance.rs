@@ -167,7 +167,7 @@ impl Usage {
         Self { cpu_s: self.cpu_s - before.cpu_s, ..self }
     }
 
-    /// Linux: `/proc/<pid>/stat` counts in hundredths of a second (USER_HZ, fixed there), `statm` in pages of 4 KiB.
+    /// Linux: `/proc/<pid>/stat` counts in hundredths of a second (`USER_HZ`, fixed there), `statm` in pages of 4 KiB.
     #[cfg(target_os = "linux")]
     fn of(process: &str) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;

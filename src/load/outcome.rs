@@ -318,7 +318,7 @@ impl Outcome {
     }
 
     fn write_counts(&self, out: &mut String) {
-        let (c, f, s) = (&self.counts, &self.found, &self.shares);
+        let (counts, found, shares) = (&self.counts, &self.found, &self.shares);
         let _ = writeln!(
             out,
             "\nrate       {:>10.0}/s  of {:.0}/s asked, {:.1} s, {} a request, {} connections",
@@ -327,19 +327,30 @@ impl Outcome {
         let _ = writeln!(
             out,
             "reports    {:>10}  acknowledged {}, with an order {}, 429 {}, 503 {}, refused {}, unanswered {}",
-            c.sent, c.acknowledged, c.ordered, c.refused_429, c.refused_503, c.refused_otherwise, c.unanswered
+            counts.sent,
+            counts.acknowledged,
+            counts.ordered,
+            counts.refused_429,
+            counts.refused_503,
+            counts.refused_otherwise,
+            counts.unanswered
         );
-        if let Some(FloodTold { counts: c, .. }) = &self.flood {
+        if let Some(FloodTold { counts, .. }) = &self.flood {
             let _ = writeln!(
                 out,
                 "flood      {:>10}  acknowledged {}, folded {}, 429 {}, 503 {}, unanswered {}",
-                c.sent, c.acknowledged, c.folded, c.refused_429, c.refused_503, c.unanswered
+                counts.sent,
+                counts.acknowledged,
+                counts.folded,
+                counts.refused_429,
+                counts.refused_503,
+                counts.unanswered
             );
         }
         let _ = writeln!(
             out,
             "shares     folded {:.1} %, merged {:.1} %, suggested {:.1} %, short of posts {:.1} %",
-            s.folded, s.merged, s.suggested, s.short_of_posts
+            shares.folded, shares.merged, shares.suggested, shares.short_of_posts
         );
         let _ = writeln!(
             out,
@@ -349,19 +360,19 @@ impl Outcome {
         let _ = writeln!(
             out,
             "lost       {:>10}  of {} looked for: {} on the board, {} in a timeline, {} elsewhere",
-            f.lost, f.looked_for, f.on_the_board, f.in_a_timeline, f.elsewhere
+            found.lost, found.looked_for, found.on_the_board, found.in_a_timeline, found.elsewhere
         );
-        let r = &self.repeats;
+        let again = &self.repeats;
         let _ = writeln!(
             out,
             "again      {:>10}  known {}, applied twice {}; refused before, taken at last {}, given up {}",
-            r.sent, r.known, r.applied_twice, r.taken_at_last, r.given_up
+            again.sent, again.known, again.applied_twice, again.taken_at_last, again.given_up
         );
-        let d = &self.field;
+        let field = &self.field;
         let _ = writeln!(
             out,
             "crews      {:>10}  acts, {} of them too late; {} incidents closed",
-            d.acts, d.acts_refused, d.closed
+            field.acts, field.acts_refused, field.closed
         );
         for (who, usage) in [("instance", &self.server), ("driver", &self.driver)] {
             if let Some(Usage { cpu_s, resident_mib }) = usage {

@@ -63,7 +63,7 @@ fn batches_and_a_flood_are_counted_apart() {
 #[test]
 fn a_run_that_proves_nothing_is_void() {
     // Nobody hears any order, so posts are used up.
-    let (told, code) = told(&["--rate", "60", "--open", "900", "--unheard", "100"]);
+    let (told, code) = told(&["--rate", "60", "--open", "3000", "--unheard", "100"]);
     assert_eq!(code, 1, "{told}");
     let void = told["void"].as_array().unwrap();
     assert!(void.iter().any(|why| why.as_str().unwrap().contains("short of a post")), "{void:?}");

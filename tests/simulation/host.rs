@@ -405,7 +405,10 @@ impl City {
         self.seen.holds += 1;
         let cause = match alarm {
             Alarm::Skew(_) => self.hosts[host].clock_worst.unsigned_abs() > self.options.skew_max.0,
-            Alarm::Shrunk { .. } | Alarm::Trimmed { .. } => self.lagging.1 > 1_500,
+            // Whose clock jumps may count a short while as a long one: an alarm too early, which ends by itself.
+            Alarm::Shrunk { .. } | Alarm::Trimmed { .. } => {
+                self.lagging.1 > 1_500 || (self.lagging.1 > 0 && self.hosts[host].clock_worst.unsigned_abs() > 1_000)
+            }
             _ => false,
         };
         if !cause && self.loss.is_none() {
